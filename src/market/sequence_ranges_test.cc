@@ -1,0 +1,39 @@
+#include "market/sequence_ranges.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+#include <set>
+
+namespace k2 {
+namespace {
+
+TEST(SequenceRanges, ACountWithoutHolesIsOneRange) {
+  SequenceRanges ranges;
+  for (int64_t sequence = 553287559; sequence <= 553289559; ++sequence) EXPECT_TRUE(ranges.insert(sequence));
+  EXPECT_EQ(ranges.to_string(), "553287559-553289559");
+  EXPECT_FALSE(ranges.insert(553287559));
+  EXPECT_FALSE(ranges.insert(553289559));
+}
+
+TEST(SequenceRanges, RemembersAnySetInAnyOrder) {
+  std::mt19937 random(7);
+  SequenceRanges ranges;
+  std::set<int64_t> reference;
+  for (int i = 0; i < 20'000; ++i) {
+    const int64_t sequence = random() % 3'000;
+    EXPECT_EQ(ranges.insert(sequence), reference.insert(sequence).second);
+  }
+  for (int64_t sequence = 0; sequence < 3'001; ++sequence) EXPECT_EQ(ranges.contains(sequence), reference.contains(sequence));
+  EXPECT_EQ(SequenceRanges::parse(ranges.to_string()).value(), ranges);
+}
+
+TEST(SequenceRanges, ReadsOnlyItsOwnText) {
+  EXPECT_EQ(SequenceRanges::parse("")->ranges().size(), 0u);
+  EXPECT_EQ(SequenceRanges::parse("5-9,12")->ranges().size(), 2u);
+  for (const char* text : {"5-", "9-5", "5-9,10", "5,5", "12,5", "-3", "a", "5-9,", ",5", "5 -9", "05", "5-5", "99999999999999999999"})
+    EXPECT_FALSE(SequenceRanges::parse(text)) << text;
+}
+
+}  // namespace
+}  // namespace k2
