@@ -1,0 +1,112 @@
+// Config: every setting of k2 with its value and where the value came from.
+//
+// Precedence, strongest first: command-line flag, environment (K2_<SECTION>_<KEY>, top level K2_<KEY>), the first file found of
+// --config, ./k2.toml, $XDG_CONFIG_HOME/k2/k2.toml (~/.config where unset) and /etc/k2/k2.toml, then the default. Every setting comes from the
+// strongest place that names it; files are all read, so a site's /etc file can be overridden key by key. --config replaces the three
+// files. The keys are one table, config_keys(): the reader, `k2 config show` and the error messages are made from it.
+// Thread rule: values.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+
+namespace k2 {
+
+struct LogConfig {
+  std::string kind = "local";
+  std::string brokers;
+  std::string registry;
+  int64_t retention_us = 24 * 3'600'000'000LL;  // how long records stay in the log after all tables have them
+};
+
+struct LakeConfig {
+  std::string catalog = "sqlite:catalog.db";  // relative paths are below data_dir
+  std::string warehouse = "warehouse";
+  int64_t commit_interval_us = 5'000'000;
+  int64_t commit_rows_max = 500'000;
+};
+
+struct BinanceConfig {
+  std::vector<std::string> symbols = {"BTCUSDT", "ETHUSDT"};
+  std::vector<std::string> endpoints = {"wss://stream.binance.com:9443", "wss://stream.binance.us:9443"};
+  std::vector<std::string> rest_endpoints = {"https://api.binance.com", "https://api.binance.us"};
+  std::string ca_file;  // further certificate authorities to trust (PEM), beside the system's
+};
+
+struct ServeConfig {
+  std::string listen = "127.0.0.1:8080";
+  std::string pg_listen = "127.0.0.1:8812";
+};
+
+struct QueryConfig {
+  std::string memory_limit = "1GB";
+  int64_t threads = 2;
+};
+
+struct Config {
+  std::string schema_version = "v2";
+  std::string data_dir = "./k2-data";
+  LogConfig log;
+  LakeConfig lake;
+  BinanceConfig binance;
+  ServeConfig serve;
+  QueryConfig query;
+  std::map<std::string, std::string> instruments;  // symbol -> quote currency, where the venue can't be asked
+
+  /// Where each setting came from, by key name: "default", "environment K2_DATA_DIR", "./k2.toml:3", "flag".
+  std::map<std::string, std::string, std::less<>> origins;
+};
+
+/// One setting: its name, what it is for, and how its text is read and written.
+struct ConfigKey {
+  std::string_view name;  // "lake.commit_interval"; without a point at top level
+  std::string_view doc;
+  /// Lists have one text per element, maps "key=value", everything else exactly one text. InvalidInput with what is allowed.
+  std::function<Status(Config&, const std::vector<std::string>&)> set;
+  std::function<std::vector<std::string>(const Config&)> get;
+  bool is_list = false;
+  bool is_map = false;
+
+  /// "K2_LAKE_COMMIT_INTERVAL".
+  [[nodiscard]] std::string environment_name() const;
+};
+
+[[nodiscard]] std::span<const ConfigKey> config_keys();
+
+/// What load_config looks at beyond the command line; tests own it.
+struct ConfigPlaces {
+  std::function<std::optional<std::string>(const std::string&)> environment;  // value of a variable
+  std::vector<std::string> environment_names;                                 // those that begin with K2_
+  std::vector<std::string> files;                                             // strongest first; absent ones are skipped
+  std::optional<std::string> named_file;                                      // --config or K2_CONFIG: alone, and it must exist
+
+  /// The process's own environment and the usual files.
+  [[nodiscard]] static ConfigPlaces of_process(std::optional<std::string> config_flag);
+};
+
+/// (key name, texts as given) of the flags that were on the command line.
+using ConfigFlags = std::vector<std::pair<std::string, std::vector<std::string>>>;
+
+/// Reads and checks everything. InvalidInput: an unknown key (the message names the nearest one), a value of the wrong shape, a file
+/// that is not TOML (with line and column), schema_version other than "v2". NotFound: --config's file. Unavailable: a file that cannot be read.
+[[nodiscard]] Result<Config> load_config(const ConfigPlaces& places, const ConfigFlags& flags);
+
+/// `path` as it stands where absolute or a URL, else below data_dir.
+[[nodiscard]] std::string below_data_dir(const Config& config, std::string_view path);
+
+/// The candidate nearest to `word` by edit distance, if near enough to be a slip; empty otherwise.
+[[nodiscard]] std::string nearest_name(std::string_view word, const std::vector<std::string>& candidates);
+
+/// k2.toml text of the whole configuration, sections in order; with `origins`, each line ends in a comment saying whence.
+[[nodiscard]] std::string config_toml(const Config& config, bool origins);
+
+}  // namespace k2

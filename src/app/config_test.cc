@@ -1,0 +1,131 @@
+#include "app/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+namespace k2 {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class ConfigTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    dir_ = testing::TempDir() + "k2-config-" + testing::UnitTest::GetInstance()->current_test_info()->name();
+    std::filesystem::create_directories(dir_);
+    places_.environment = [this](const std::string& name) -> std::optional<std::string> {
+      const auto found = variables_.find(name);
+      return found == variables_.end() ? std::nullopt : std::optional(found->second);
+    };
+  }
+  void TearDown() override { std::filesystem::remove_all(dir_); }
+
+  void file(const std::string& name, const std::string& text) {
+    std::ofstream(dir_ + "/" + name) << text;
+    places_.files.push_back(dir_ + "/" + name);
+  }
+  void variable(const std::string& name, const std::string& value) {
+    variables_[name] = value;
+    places_.environment_names.push_back(name);
+  }
+  Result<Config> load(const ConfigFlags& flags = {}) { return load_config(places_, flags); }
+  std::string refusal() {
+    const auto config = load();
+    return config ? "accepted" : config.error().message;
+  }
+
+  std::string dir_;
+  ConfigPlaces places_;
+  std::map<std::string, std::string> variables_;
+};
+
+TEST_F(ConfigTest, DefaultsAreThoseOfTheDesign) {
+  const auto config = load();
+  ASSERT_TRUE(config);
+  EXPECT_EQ(config->schema_version, "v2");
+  EXPECT_EQ(config->data_dir, "./k2-data");
+  EXPECT_THAT(config->binance.symbols, ElementsAre("BTCUSDT", "ETHUSDT"));
+  EXPECT_EQ(config->lake.commit_interval_us, 5'000'000);
+  EXPECT_EQ(config->origins.at("data_dir"), "default");
+}
+
+TEST_F(ConfigTest, FlagBeatsEnvironmentBeatsNearerFileBeatsFartherFile) {
+  file("near.toml", "data_dir = \"near\"\n[serve]\nlisten = \"near:1\"\n");
+  file("far.toml", "data_dir = \"far\"\n[serve]\nlisten = \"far:1\"\n[log]\nretention = \"1h\"\n[binance]\nsymbols = [\"A\", \"B\"]\n");
+  variable("K2_SERVE_LISTEN", "env:1");
+  variable("K2_BINANCE_SYMBOLS", "C,D");
+  const auto config = load({{"binance.symbols", {"E,F", "G"}}});
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->data_dir, "near");
+  EXPECT_EQ(config->serve.listen, "env:1");
+  EXPECT_EQ(config->log.retention_us, 3'600'000'000);
+  EXPECT_THAT(config->binance.symbols, ElementsAre("E", "F", "G"));
+  EXPECT_EQ(config->origins.at("binance.symbols"), "flag");
+  EXPECT_EQ(config->origins.at("serve.listen"), "environment K2_SERVE_LISTEN");
+  EXPECT_EQ(config->origins.at("data_dir"), dir_ + "/near.toml:1");
+}
+
+TEST_F(ConfigTest, UnknownKeyNamesTheNearest) {
+  file("k2.toml", "[lake]\ncomit_interval = \"5s\"\n");
+  EXPECT_THAT(refusal(), HasSubstr("k2.toml:2: unknown key \"lake.comit_interval\"; did you mean \"lake.commit_interval\"?"));
+}
+
+TEST_F(ConfigTest, UnknownVariableOfAKnownSectionIsRefused) {
+  variable("K2_SERVE_LISTN", "x");
+  EXPECT_THAT(refusal(), HasSubstr("did you mean \"K2_SERVE_LISTEN\""));
+}
+
+TEST_F(ConfigTest, VariablesOfOthersAreLeftAlone) {
+  variable("K2_TEST_DATA", "/data");
+  EXPECT_EQ(refusal(), "accepted");
+}
+
+TEST_F(ConfigTest, OnlySchemaV2IsAccepted) {
+  file("k2.toml", "schema_version = \"v1\"\n");
+  EXPECT_THAT(refusal(), HasSubstr("allowed: \"v2\""));
+}
+
+TEST_F(ConfigTest, BrokenTomlIsRefusedWithItsPlace) {
+  file("k2.toml", "data_dir = \"a\"\ndata_dir = = 3\n");
+  EXPECT_THAT(refusal(), HasSubstr("k2.toml:2:"));
+}
+
+TEST_F(ConfigTest, ValuesOfTheWrongShapeAreRefused) {
+  file("k2.toml", "data_dir = [\"a\", \"b\"]\n");
+  EXPECT_THAT(refusal(), HasSubstr("want one value"));
+}
+
+TEST_F(ConfigTest, DurationsAreChecked) {
+  file("k2.toml", "[lake]\ncommit_interval = \"soon\"\n");
+  EXPECT_THAT(refusal(), HasSubstr("lake.commit_interval"));
+}
+
+TEST_F(ConfigTest, ANamedFileMustExist) {
+  places_.named_file = dir_ + "/absent.toml";
+  EXPECT_EQ(load().error().kind, ErrorKind::kNotFound);
+}
+
+TEST_F(ConfigTest, InstrumentsAreATable) {
+  file("k2.toml", "[instruments]\nSOLUSDT = \"USDT\"\n");
+  const auto config = load();
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->instruments.at("SOLUSDT"), "USDT");
+}
+
+TEST_F(ConfigTest, ShownConfigurationReadsBackTheSame) {
+  file("k2.toml", "[instruments]\nSOLUSDT = \"USDT\"\n[log]\nretention = \"90m\"\n");
+  const auto config = load();
+  ASSERT_TRUE(config);
+  places_.files.clear();
+  file("shown.toml", config_toml(*config, true));
+  const auto again = load();
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(config_toml(*again, false), config_toml(*config, false));
+}
+
+}  // namespace
+}  // namespace k2
