@@ -1,0 +1,161 @@
+#include "app/command.h"
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstdlib>
+
+#include "app/version.h"
+
+namespace k2 {
+namespace {
+
+constexpr const char* kRootSummary =
+    "k2, a market-data lakehouse: trades and quotes from an exchange or a file into a durable log and open Iceberg\n"
+    "tables, and back through SQL, REST, a terminal and a web page; each one exactly once.";
+
+constexpr const char* kRootExamples =
+    "  k2 config show --origin                          every setting and where it came from\n";
+
+constexpr const char* kCommonGroup = "Common options";
+
+constexpr const char* kRootNotes =
+    "Settings: flag > K2_<SECTION>_<KEY> > ./k2.toml > ~/.config/k2/k2.toml > /etc/k2/k2.toml > default.\n"
+    "Data goes to standard output, talk to standard error. Exit codes: 0 ok, 1 failure, 2 usage, 3 partial data.\n"
+    "Help on a command: k2 <command> --help\n";
+
+bool wants_no_color() {
+  const char* no_color = std::getenv("NO_COLOR");
+  const char* term = std::getenv("TERM");
+  return (no_color != nullptr && *no_color != '\0') || (term != nullptr && std::string_view(term) == "dumb");
+}
+
+/// Summary, examples, then the rest: examples are what readers look for. A command's footer holds its examples.
+class ExamplesFirst final : public CLI::Formatter {
+ public:
+  std::string make_help(const CLI::App* app, std::string name, CLI::AppFormatMode mode) const override {
+    if (mode == CLI::AppFormatMode::Sub) return make_expanded(app);
+    std::string out = app->get_description() + "\n\n";
+    if (!app->get_footer().empty()) out += "Examples:\n" + app->get_footer() + "\n";
+    out += make_usage(app, std::move(name)) + make_positionals(app) + options_of(app) + make_subcommands(app, mode);
+    if (app->get_parent() == nullptr) out += std::string("\n") + kRootNotes;
+    return out;
+  }
+
+ private:
+  /// The command's own options, then those that every command has.
+  [[nodiscard]] std::string options_of(const CLI::App* app) const {
+    std::string common;
+    std::string own;
+    for (const std::string& group : app->get_groups()) {
+      const auto options = app->get_options([&](const CLI::Option* option) { return option->get_group() == group && option->nonpositional(); });
+      if (!group.empty() && !options.empty()) (group == kCommonGroup ? common : own) += make_group(group, false, options);
+    }
+    return own + common;
+  }
+};
+
+/// The word that no command knows, with the nearest that is known; empty when the error is another one.
+std::string unknown_word(const CLI::App& root) {
+  const CLI::App* app = &root;
+  while (!app->get_subcommands().empty()) app = app->get_subcommands().front();
+  const std::vector<std::string> left = root.remaining(true);
+  const auto commands = app->get_subcommands([](const CLI::App*) { return true; });
+  if (left.empty() || left.front().starts_with('-') || commands.empty()) return "";
+  std::vector<std::string> known;
+  for (const CLI::App* command : commands) known.push_back(command->get_name());
+  const std::string near = nearest_name(left.front(), known);
+  return "\"" + left.front() + "\" is no command of " + app->get_name() + (near.empty() ? "" : "; did you mean \"" + near + "\"?");
+}
+
+}  // namespace
+
+struct CommandLine::Impl {
+  CLI::App app{kRootSummary, "k2"};
+  CommandContext context;
+  std::string data_dir;
+  std::string config_file;
+  std::vector<std::pair<std::string, std::unique_ptr<std::vector<std::string>>>> config_flags;  // key, texts given
+  RunCommand chosen;
+
+  Result<Config> load() {
+    ConfigFlags flags;
+    if (!data_dir.empty()) flags.push_back({"data_dir", {data_dir}});
+    for (const auto& [key, texts] : config_flags)
+      if (!texts->empty()) flags.push_back({key, *texts});
+    return load_config(ConfigPlaces::of_process(config_file.empty() ? std::nullopt : std::optional(config_file)), flags);
+  }
+};
+
+int usage_error(std::string_view message) {
+  std::fprintf(stderr, "k2: %.*s\n", static_cast<int>(message.size()), message.data());
+  return kExitUsage;
+}
+
+CommandLine::CommandLine() : impl_(std::make_unique<Impl>()) {
+  CLI::App& app = impl_->app;
+  app.formatter(std::make_shared<ExamplesFirst>());
+  app.get_formatter()->column_width(34);
+  app.footer(kRootExamples);
+  app.require_subcommand(1);
+  app.set_version_flag("--version,-V", version_text());
+  app.failure_message(CLI::FailureMessage::simple);
+  add_config_commands(*this);
+}
+
+CommandLine::~CommandLine() = default;
+
+CLI::App& CommandLine::root() { return impl_->app; }
+
+CLI::App* CommandLine::add(CLI::App& parent, std::string_view name, std::string_view summary, std::vector<std::string> examples, RunCommand run) {
+  CLI::App* command = parent.add_subcommand(std::string(name), std::string(summary));
+  std::string examples_text;
+  for (const std::string& example : examples) examples_text += "  " + example + "\n";
+  command->footer(examples_text);
+  command->set_help_flag("-h,--help", "show this")->group(kCommonGroup);
+  command->add_option("--data-dir", impl_->data_dir, "where log, catalog and tables are (./k2-data)")->type_name("DIR")->group(kCommonGroup);
+  command->add_option("--config", impl_->config_file, "configuration file, instead of the usual ones")->type_name("FILE")->group(kCommonGroup);
+  command->add_flag("-q,--quiet", impl_->context.quiet, "errors only")->group(kCommonGroup);
+  command->add_flag("-v,--verbose", impl_->context.verbose, "say more")->group(kCommonGroup);
+  command->add_flag("--no-color", impl_->context.no_color, "no colours (also NO_COLOR)")->group(kCommonGroup);
+  command->callback([this, run = std::move(run)] { impl_->chosen = run; });
+  return command;
+}
+
+CLI::App* CommandLine::add_group(CLI::App& parent, std::string_view name, std::string_view summary) {
+  CLI::App* group = parent.add_subcommand(std::string(name), std::string(summary));
+  group->require_subcommand(1);
+  return group;
+}
+
+void CommandLine::add_output(CLI::App& command) {
+  command.add_option("-o,--output", impl_->context.output, "table, json, ndjson, csv, parquet or arrow (table on a terminal, else ndjson)")
+      ->type_name("FORMAT")
+      ->check(CLI::IsMember({"table", "json", "ndjson", "csv", "parquet", "arrow"}));
+}
+
+void CommandLine::add_config_flag(CLI::App& command, const std::string& flag, std::string_view key, std::string_view doc) {
+  auto& [name, texts] = impl_->config_flags.emplace_back(std::string(key), std::make_unique<std::vector<std::string>>());
+  command.add_option(flag, *texts, std::string(doc))->type_name("VALUE");
+}
+
+int CommandLine::run(int argc, char** argv) {
+  try {
+    impl_->app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const std::string unknown = error.get_exit_code() == 0 ? "" : unknown_word(impl_->app);
+    if (!unknown.empty()) return usage_error(unknown);
+    return impl_->app.exit(error) == 0 ? kExitOk : kExitUsage;
+  }
+  auto config = impl_->load();
+  if (!config) return usage_error(config.error().message);
+  impl_->context.config = *std::move(config);
+  impl_->context.no_color |= wants_no_color();
+  const Result<int> code = impl_->chosen(impl_->context);
+  if (code) return *code;
+  std::fprintf(stderr, "k2: %s\n", code.error().message.c_str());
+  return kExitFailure;
+}
+
+}  // namespace k2

@@ -1,0 +1,279 @@
+#include "app/ingest.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <mutex>
+#include <set>
+
+#include "app/taken.h"
+
+namespace k2 {
+namespace {
+
+using testing::ElementsAre;
+
+/// A log in memory that obeys its contract, and fails as told: before() runs ahead of each append with its number from 1.
+class FakeLog final : public Log {
+ public:
+  enum class Fault { kNone, kUnavailable, kLostBefore, kLostAfter, kCorrupt };
+  std::function<Fault(int)> fault = [](int) { return Fault::kNone; };
+  std::function<void(int)> before = [](int) {};
+
+  const LogId& id() const override { return id_; }
+  Result<std::vector<Offset>> append(const std::vector<NewRecord>& records, const std::vector<PositionUpdate>& updates) override {
+    before(++appends_);
+    const Fault kind = fault(appends_);
+    if (kind == Fault::kUnavailable) return make_error(ErrorKind::kUnavailable, "disk full");
+    if (kind == Fault::kCorrupt) return make_error(ErrorKind::kCorrupt, "broken");
+    if (kind == Fault::kLostBefore) return make_error(ErrorKind::kUnknownOutcome, "lost");
+    auto offsets = store(records, updates);
+    if (offsets && kind == Fault::kLostAfter) return make_error(ErrorKind::kUnknownOutcome, "lost");
+    return offsets;
+  }
+  Result<std::vector<Offset>> store(const std::vector<NewRecord>& records, const std::vector<PositionUpdate>& updates) {
+    const std::scoped_lock lock(mutex_);
+    for (const PositionUpdate& update : updates)
+      if (positions_[update.source].version != update.expected_version) return make_error(ErrorKind::kConflict, update.source);
+    std::vector<Offset> offsets;
+    for (const NewRecord& record : records) {
+      values[std::string(record.topic)].emplace_back(record.value);
+      offsets.push_back({static_cast<int64_t>(values[std::string(record.topic)].size()) - 1});
+    }
+    for (const PositionUpdate& update : updates) positions_[update.source] = {update.expected_version + 1, update.value};
+    return offsets;
+  }
+  Result<LogBatch> read(const TopicPartition&, Offset, Offset, size_t) const override { return LogBatch(); }
+  Result<Offsets> end_offsets() const override { return Offsets(); }
+  Result<Offsets> begin_offsets() const override { return Offsets(); }
+  Result<std::vector<Position>> positions(const std::vector<std::string>& sources) const override {
+    const std::scoped_lock lock(mutex_);
+    std::vector<Position> found;
+    for (const std::string& source : sources) {
+      const auto at = positions_.find(source);
+      found.push_back(at == positions_.end() ? Position() : at->second);
+    }
+    return found;
+  }
+  void wait_for_append(const Offsets&, int64_t) const override {}
+  Status trim(const Offsets&, TimestampUs) override { return {}; }
+
+  std::map<std::string, std::vector<std::string>> values;
+  int appends() const { return appends_; }
+  Position position(const std::string& source) const { return (*positions({source})).front(); }
+
+ private:
+  mutable std::mutex mutex_;
+  LogId id_{"fake"};
+  std::map<std::string, Position> positions_;
+  int appends_ = 0;
+};
+
+class FakeSchemas final : public SchemaStore {
+ public:
+  Result<int32_t> register_schema(std::string_view subject, std::string_view) override {
+    subjects.insert(std::string(subject));
+    return 7;
+  }
+  Result<std::string> schema(int32_t) const override { return make_error(ErrorKind::kNotFound, ""); }
+  std::set<std::string> subjects;
+};
+
+constexpr const char* kSource = "binance/BTCUSDT/trades";
+constexpr const char* kTopic = "market.crypto.trades.binance";
+
+Trade trade(int64_t id) {
+  Trade out;
+  out.message_id = MessageIdMaker("binance", "BTCUSDT", "trades").make(id);
+  out.trade_id = std::to_string(id);
+  out.symbol = "BTCUSDT";
+  out.exchange = "binance";
+  out.asset_class = AssetClass::kCrypto;
+  out.currency = "USDT";
+  out.source_sequence = id;
+  return out;
+}
+
+class IngestTest : public testing::Test {
+ protected:
+  Ingest& ingest() {
+    if (!ingest_) ingest_ = std::make_unique<Ingest>(log_, schemas_, options_);
+    return *ingest_;
+  }
+  void put(int64_t first, int64_t last) {
+    for (int64_t id = first; id <= last; ++id) ASSERT_TRUE(ingest().put(trade(id)));
+  }
+  void restart() { ingest_.reset(); }
+  size_t stored() { return log_.values[kTopic].size(); }
+  size_t distinct() { return std::set<std::string>(log_.values[kTopic].begin(), log_.values[kTopic].end()).size(); }
+
+  FakeLog log_;
+  FakeSchemas schemas_;
+  Ingest::Options options_{.linger_us = 100, .retry_for_us = 200'000, .retry_closing_us = 1000, .backoff_first_us = 100, .backoff_max_us = 1000};
+  std::unique_ptr<Ingest> ingest_;
+};
+
+TEST_F(IngestTest, EverySequenceGoesInOnce) {
+  put(5, 10);
+  put(8, 12);
+  ASSERT_TRUE(ingest().flush());
+  EXPECT_EQ(stored(), 8u);
+  EXPECT_EQ(distinct(), 8u);
+  EXPECT_EQ(log_.position(kSource).value, "5-12");
+  EXPECT_EQ(ingest().counts().events_appended, 8);
+  EXPECT_EQ(ingest().counts().events_duplicate, 3);
+  EXPECT_EQ(ingest().counts().pending, 0);
+}
+
+TEST_F(IngestTest, ARestartKnowsWhatTheLogHas) {
+  put(1, 5);
+  ASSERT_TRUE(ingest().flush());
+  restart();
+  put(1, 7);
+  ASSERT_TRUE(ingest().flush());
+  EXPECT_EQ(stored(), 7u);
+}
+
+TEST_F(IngestTest, ClosingAppendsWhatIsPending) {
+  put(1, 100);
+  restart();
+  EXPECT_EQ(stored(), 100u);
+}
+
+TEST_F(IngestTest, OnConflictItTakesOnlyWhatTheOtherWriterDidNot) {
+  put(1, 1);
+  ASSERT_TRUE(ingest().flush());
+  log_.before = [this](int n) {  // between our look at the positions and our append, somebody takes 2 and 3
+    if (n != 2) return;
+    ASSERT_TRUE(log_.store({{kTopic, "BTCUSDT", "other 2", {}}, {kTopic, "BTCUSDT", "other 3", {}}}, {{kSource, 1, "1-3"}}));
+  };
+  put(2, 6);
+  ASSERT_TRUE(ingest().flush());
+  EXPECT_EQ(log_.position(kSource).value, "1-6");
+  EXPECT_EQ(stored(), 6u);
+  EXPECT_EQ(distinct(), 6u);
+  EXPECT_GE(ingest().counts().conflicts, 1);
+}
+
+TEST_F(IngestTest, AnAppendThatLandedUnseenIsNotRepeated) {
+  log_.fault = [](int n) { return n == 1 ? FakeLog::Fault::kLostAfter : FakeLog::Fault::kNone; };
+  put(1, 50);
+  ASSERT_TRUE(ingest().flush());
+  put(51, 60);
+  ASSERT_TRUE(ingest().flush());
+  EXPECT_EQ(stored(), 60u);
+  EXPECT_EQ(distinct(), 60u);
+  EXPECT_EQ(ingest().counts().events_appended, 60);
+  EXPECT_EQ(ingest().counts().events_duplicate, 0);
+}
+
+TEST_F(IngestTest, AnAppendThatDidNotLandIsRepeated) {
+  log_.fault = [](int n) { return n <= 2 ? FakeLog::Fault::kLostBefore : FakeLog::Fault::kNone; };
+  put(1, 50);
+  ASSERT_TRUE(ingest().flush());
+  EXPECT_EQ(stored(), 50u);
+}
+
+TEST_F(IngestTest, EveryMixOfLostAnswersLeavesEachOnce) {
+  for (int mask = 0; mask < 81; ++mask) {
+    FakeLog log;
+    log.fault = [mask](int n) {
+      int digits = mask;
+      for (int i = 1; i < n; ++i) digits /= 3;
+      const int digit = n > 4 ? 0 : digits % 3;
+      return digit == 1 ? FakeLog::Fault::kLostBefore : digit == 2 ? FakeLog::Fault::kLostAfter : FakeLog::Fault::kNone;
+    };
+    Ingest ingest(log, schemas_, options_);
+    for (int64_t id = 0; id < 6; ++id) {
+      ASSERT_TRUE(ingest.put(trade(id)));
+      ASSERT_TRUE(ingest.flush());
+    }
+    EXPECT_EQ(log.values[kTopic].size(), 6u) << mask;
+    EXPECT_EQ(log.position(kSource).value, "0-5") << mask;
+  }
+}
+
+TEST_F(IngestTest, AnUnavailableLogIsTriedAgain) {
+  log_.fault = [](int n) { return n <= 3 ? FakeLog::Fault::kUnavailable : FakeLog::Fault::kNone; };
+  put(1, 10);
+  ASSERT_TRUE(ingest().flush());
+  EXPECT_EQ(stored(), 10u);
+  EXPECT_EQ(ingest().counts().retries, 3);
+}
+
+TEST_F(IngestTest, ALogThatStaysAwayIsAnErrorToAll) {
+  log_.fault = [](int) { return FakeLog::Fault::kUnavailable; };
+  put(1, 10);
+  const Status flushed = ingest().flush();
+  ASSERT_FALSE(flushed);
+  EXPECT_EQ(flushed.error().kind, ErrorKind::kUnavailable);
+  EXPECT_FALSE(ingest().put(trade(11)));
+  EXPECT_FALSE(ingest().health());
+}
+
+TEST_F(IngestTest, ACorruptLogStopsAtOnce) {
+  log_.fault = [](int) { return FakeLog::Fault::kCorrupt; };
+  put(1, 1);
+  EXPECT_EQ(ingest().flush().error().kind, ErrorKind::kCorrupt);
+  EXPECT_EQ(log_.appends(), 1);
+}
+
+TEST_F(IngestTest, ABrokenPositionStopsBeforeAnythingIsWritten) {
+  ASSERT_TRUE(log_.store({}, {{kSource, 0, "9-1"}}));
+  put(1, 1);
+  EXPECT_EQ(ingest().flush().error().kind, ErrorKind::kCorrupt);
+  EXPECT_EQ(stored(), 0u);
+}
+
+TEST_F(IngestTest, PutWaitsWhileTheBatchIsFull) {
+  options_.records_max = 4;
+  put(1, 1000);
+  ASSERT_TRUE(ingest().flush());
+  EXPECT_EQ(stored(), 1000u);
+  EXPECT_GE(log_.appends(), 250);
+}
+
+TEST_F(IngestTest, AnEventWithoutASequenceIsRefused) {
+  Trade without = trade(1);
+  without.source_sequence.reset();
+  EXPECT_EQ(ingest().put(without).error().kind, ErrorKind::kInvalidInput);
+}
+
+TEST_F(IngestTest, SchemasAreRegisteredUnderTheTopic) {
+  put(1, 1);
+  ASSERT_TRUE(ingest().flush());
+  EXPECT_THAT(schemas_.subjects, ElementsAre("market.crypto.trades.binance-value"));
+  EXPECT_EQ(log_.values[kTopic].front().substr(0, 5), std::string("\0\0\0\0\7", 5));
+}
+
+TEST_F(IngestTest, TheSameFilesDeadLettersGoInOnce) {
+  const DeadLetterIdentity identity{"dead_letter/asx/7078.csv", dead_letter_hash(3, "bad"), true};
+  for (int load = 0; load < 2; ++load) {
+    ASSERT_TRUE(ingest().put(DeadLetter{"7078.csv:3", "no price", "bad", {}}, identity));
+    ASSERT_TRUE(ingest().flush());
+    restart();
+  }
+  EXPECT_EQ(log_.values["market.dead_letter"].size(), 1u);
+}
+
+TEST_F(IngestTest, AStreamsDeadLettersAreToldApartOnlyForRetries) {
+  log_.fault = [](int n) { return n == 1 ? FakeLog::Fault::kLostAfter : FakeLog::Fault::kNone; };
+  for (uint64_t n = 1; n <= 3; ++n) {
+    ASSERT_TRUE(ingest().put(DeadLetter{"wss", "not JSON", "{", {}}, {"dead_letter/feed/binance", n, false}));
+    ASSERT_TRUE(ingest().flush());
+  }
+  EXPECT_EQ(log_.values["market.dead_letter"].size(), 3u);
+  EXPECT_EQ(log_.position("dead_letter/feed/binance").value, "0000000000000003");
+}
+
+TEST(TakenTest, HashesAreReadExactlyAsWritten) {
+  const auto taken = Taken::parse(Taken::Kind::kHashes, "00000000000000ff,0000000000000100");
+  ASSERT_TRUE(taken);
+  EXPECT_EQ(taken->to_string(), "00000000000000ff,0000000000000100");
+  for (const char* text : {"ff", "00000000000000ff,", "00000000000000FF", "0000000000000100,00000000000000ff", "00000000000000ff,00000000000000ff", "x"})
+    EXPECT_FALSE(Taken::parse(Taken::Kind::kHashes, text)) << text;
+}
+
+}  // namespace
+}  // namespace k2

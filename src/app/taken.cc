@@ -1,0 +1,66 @@
+#include "app/taken.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+
+namespace k2 {
+namespace {
+
+constexpr size_t kHashDigits = 16;
+
+std::string hash_text(uint64_t hash) {
+  char text[kHashDigits + 1];
+  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(hash));
+  return {text, kHashDigits};
+}
+
+}  // namespace
+
+Result<Taken> Taken::parse(Kind kind, std::string_view text) {
+  Taken taken(kind);
+  if (kind == Kind::kSequences) {
+    auto sequences = SequenceRanges::parse(text);
+    if (!sequences) return make_error(ErrorKind::kCorrupt, "position: " + sequences.error().message);
+    taken.sequences_ = *std::move(sequences);
+    return taken;
+  }
+  for (size_t at = 0; at < text.size(); at += kHashDigits + 1) {
+    uint64_t hash = 0;
+    const std::string_view digits = text.substr(at, kHashDigits);
+    std::from_chars(digits.data(), digits.data() + digits.size(), hash, 16);
+    taken.hashes_.push_back(hash);
+  }
+  // Writing it again is the check of spelling; order and uniqueness remain.
+  const auto not_rising = std::ranges::adjacent_find(taken.hashes_, std::greater_equal<>());
+  if (taken.to_string() != text || not_rising != taken.hashes_.end())
+    return make_error(ErrorKind::kCorrupt, "position: cannot read hashes \"" + std::string(text.substr(0, 64)) + "\"");
+  return taken;
+}
+
+std::string Taken::to_string() const {
+  if (kind_ == Kind::kSequences) return sequences_.to_string();
+  std::string text;
+  for (const uint64_t hash : hashes_) text += (text.empty() ? "" : ",") + hash_text(hash);
+  return text;
+}
+
+bool Taken::insert(uint64_t key) {
+  if (kind_ == Kind::kSequences) return sequences_.insert(static_cast<int64_t>(key));
+  if (std::ranges::binary_search(previous_, key)) return false;
+  const auto at = std::ranges::lower_bound(hashes_, key);
+  if (at != hashes_.end() && *at == key) return false;
+  hashes_.insert(at, key);
+  return true;
+}
+
+Taken Taken::next_batch() const {
+  Taken next = *this;
+  if (kind_ == Kind::kLastHashes) {
+    next.previous_ = std::move(next.hashes_);
+    next.hashes_.clear();
+  }
+  return next;
+}
+
+}  // namespace k2
