@@ -1,0 +1,13 @@
+# Writes version_generated.h with the release number and git's description of the tree; touches it only when the text changed.
+execute_process(COMMAND git -C ${SOURCE_DIR} describe --always --dirty --tags OUTPUT_VARIABLE revision OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+if(NOT revision)
+  set(revision "unknown")
+endif()
+set(text "#pragma once\n#define K2_VERSION \"${VERSION}\"\n#define K2_REVISION \"${revision}\"\n")
+set(old "")
+if(EXISTS ${OUTPUT})
+  file(READ ${OUTPUT} old)
+endif()
+if(NOT text STREQUAL old)
+  file(WRITE ${OUTPUT} "${text}")
+endif()
