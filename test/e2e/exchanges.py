@@ -1,0 +1,59 @@
+"""Starting k2's own exchange and feeds for tests: the one place that knows their flags."""
+
+import dataclasses
+import json
+import pathlib
+import ssl
+import urllib.request
+
+import program
+import source_data
+
+NO_REST = "https://127.0.0.1:1"  # nothing listens there: instruments come from the built-in table
+
+
+@dataclasses.dataclass
+class Market:
+    """A running k2 sim."""
+
+    running: program.Program
+    port: int
+    ca: pathlib.Path
+
+    @property
+    def url(self) -> str:
+        return f"wss://127.0.0.1:{self.port}"
+
+    @property
+    def rest(self) -> str:
+        return f"https://127.0.0.1:{self.port}"
+
+    def get(self, path: str):
+        context = ssl.create_default_context(cafile=self.ca)
+        with urllib.request.urlopen(self.rest + path, context=context, timeout=10) as answer:
+            return json.load(answer)
+
+
+def start_sim(start, directory, *arguments) -> Market:
+    port, ca = program.free_port(), pathlib.Path(directory) / "sim-ca.pem"
+    running = start("sim", "--listen", f"127.0.0.1:{port}", "--ca-file", ca, *arguments, name="sim")
+    market = Market(running, port, ca)
+    running.wait_until(lambda: ca.exists() and answers(market), "the simulated exchange")
+    return market
+
+
+def answers(market: Market) -> bool:
+    try:
+        return bool(market.get("/api/v3/time"))
+    except OSError:
+        return False
+
+
+def sim_playing_file(start, directory) -> Market:
+    return start_sim(start, directory, "--file", source_data.BINANCE_DUMP, "--symbol", "BTCUSDT")
+
+
+def feed(start, data_dir, url: str, ca=None, symbols: str = "BTCUSDT") -> program.Program:
+    trust = ["--ca-file", ca] if ca else []
+    return start("feed", "binance", "--data-dir", data_dir, "--symbols", symbols, "--endpoint", url, *trust,
+                 env={"K2_BINANCE_REST_ENDPOINTS": NO_REST}, name="feed")
