@@ -1,10 +1,14 @@
 """The verifier bites: damage planted in rows that were right is found. Runs without k2."""
 
 import copy
+import sqlite3
 
 import pytest
 
+import log_reader
+import model_lake
 import source_data
+import tables
 import verifier
 from tables import Stored
 
@@ -97,3 +101,41 @@ def test_a_snapshot_without_offsets_is_found():
     metadata = chain(5, 7)
     del metadata["snapshots"][1]["summary"]["k2.offsets"]
     assert verifier.check_snapshots("t", metadata)
+
+
+# The whole verifier on files: a lake made by the format pages alone.
+
+@pytest.fixture
+def lake_rows():
+    return [Stored(trade(number)._replace(vendor_data='{"is_buyer_maker":"true"}'), 1610064000300000 + number, TOPIC, 0, number)
+            for number in range(120)]
+
+
+def test_a_right_lake_passes_through_every_reader(tmp_path, lake_rows):
+    data_dir = model_lake.make(tmp_path / "lake", lake_rows)
+    verifier.assert_clean(verifier.check_lake(data_dir))
+    for rows in (tables.by_pyiceberg(data_dir, "trades_v2"), tables.by_duckdb(data_dir, "trades_v2"), log_reader.records(data_dir, TOPIC)):
+        assert sorted(rows, key=lambda row: row.offset) == lake_rows
+    assert tables.duckdb_sums(data_dir) == source_data.sums(row.content for row in lake_rows)
+
+
+def test_a_row_appended_twice_to_a_table_is_found(tmp_path, lake_rows):
+    data_dir = model_lake.make(tmp_path / "lake", lake_rows)
+    table = tables.table(data_dir, "trades_v2")
+    table.append(model_lake.arrow_rows(lake_rows[7:8], table.schema().as_arrow()))
+    problems = verifier.check_lake(data_dir)
+    assert any("more than once" in problem for problem in problems) and any("no k2.offsets" in problem for problem in problems), problems
+
+
+def test_a_row_deleted_from_a_table_is_found(tmp_path, lake_rows):
+    data_dir = model_lake.make(tmp_path / "lake", lake_rows)
+    tables.table(data_dir, "trades_v2").delete("log_offset = 50")
+    assert any("1 offsets missing, first [50]" in problem for problem in verifier.check_lake(data_dir))
+
+
+def test_a_hole_in_the_log_is_found(tmp_path, lake_rows):
+    data_dir = model_lake.make(tmp_path / "lake", lake_rows)
+    with sqlite3.connect(data_dir / "log.db") as db:
+        db.execute("DELETE FROM batches WHERE first_offset = 40")
+    with pytest.raises(AssertionError, match="follows one that ended"):
+        verifier.check_lake(data_dir)
