@@ -3,6 +3,7 @@
 It shows that the verifier reads what the pages describe, and gives it something real to find damage in.
 """
 
+import decimal
 import json
 import pathlib
 import sqlite3
@@ -99,7 +100,6 @@ def storage(kind: pa.DataType) -> pa.DataType:
 
 
 def decimal_of(number: int):
-    import decimal
     return decimal.Decimal(number).scaleb(-8)
 
 

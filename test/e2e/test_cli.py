@@ -1,8 +1,11 @@
 """The command line as its users meet it: help, exit codes, precedence, what goes where; and the page and routes while trades stream."""
 
 import json
+import os
 import re
 import subprocess
+import sys
+import zipfile
 
 import pytest
 
@@ -11,6 +14,7 @@ import lake
 import log_reader
 import program
 import source_data
+import verifier
 import web
 
 COMMANDS = ["demo", "up", "feed", "archive", "serve", "load", "watch", "query", "sql", "sim", "lake", "config"]
@@ -122,7 +126,6 @@ def test_demo_offline_ends_by_itself_and_its_books_balance(tmp_path):
     assert "127.0.0.1" in said and "simulat" in said.lower(), "it must say which exchange, and the URL"
     logged = log_reader.count(tmp_path / "demo", source_data.BINANCE_TOPIC)
     assert logged > 0
-    import verifier
     verifier.assert_clean(verifier.check_lake(tmp_path / "demo"))
     assert re.search(rf"\b{logged:,}\b|\b{logged}\b", said), f"{logged} trades in the log, but the summary says:\n{said[-2000:]}"
 
@@ -185,11 +188,6 @@ def test_the_page_loads_and_needs_nothing_from_elsewhere(streaming):
     assert not re.search(r'(src|href)="https?://', text), "the page works offline"
 
 
-def readme_blocks() -> list[str]:
-    text = (source_data.REPOSITORY / "README.md").read_text()
-    return [block for _, block in re.findall(r"```(sh|bash|console|python)\n(.*?)```", text, re.S)]
-
-
 def test_the_readme_s_first_steps_work(tmp_path, sample_data):
     """Each `k2 ...` line of the section "First steps", up to the live part, in its order, with the sample files at hand."""
     text = (source_data.REPOSITORY / "README.md").read_text()
@@ -200,7 +198,6 @@ def test_the_readme_s_first_steps_work(tmp_path, sample_data):
     (tmp_path / "trades").symlink_to(sample_data / "asx" / "trades")
     (tmp_path / "quotes").symlink_to(sample_data / "asx" / "quotes")
     (tmp_path / "company_info.csv").symlink_to(source_data.ASX_REFERENCE)
-    import zipfile
     with zipfile.ZipFile(tmp_path / "BTCUSDT-trades-2021-01-08.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.write(source_data.BINANCE_DUMP, source_data.BINANCE_DUMP.name)
     (tmp_path / "bin").mkdir()
@@ -219,8 +216,6 @@ def test_the_readme_s_python_works(tmp_path, sample_data):
     text = (source_data.REPOSITORY / "README.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", text, re.S)
     assert blocks
-    import os
-    import sys
     code = "\n".join(blocks)
     prelude = ("import sys; sys.path.insert(0, %r)\nimport duckdb, tables\n_c = tables.duckdb_connection()\nduckdb.sql = _c.sql\n"
                % str(source_data.REPOSITORY / "test" / "e2e"))

@@ -3,6 +3,7 @@
 K2_CUTS sets the number of random cuts (100; the full run has 1,000).
 """
 
+import datetime
 import os
 import random
 import time
@@ -68,7 +69,6 @@ def row_key(row: dict) -> tuple:
 
 
 def microseconds(text: str) -> int:
-    import datetime
     moment = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
     return (moment - source_data.EPOCH) // datetime.timedelta(microseconds=1)
 
