@@ -1,24 +1,40 @@
 #include "app/version.h"
 
-// The build gives these for this one file (CMakeLists.txt); a build without them still works.
-#ifndef K2_GIT_REVISION
-#define K2_GIT_REVISION "unknown"
-#endif
-#ifndef K2_BUILD_TYPE
-#define K2_BUILD_TYPE "unknown build"
-#endif
-#ifndef K2_LIBRARIES
-#define K2_LIBRARIES ""
-#endif
+#include <CLI/Version.hpp>
+
+#include "version_generated.h"
+
+// The run-time versions of libraries whose headers stay with other folders (their C interfaces are stable).
+extern "C" {
+const char* sqlite3_libversion(void);
+const char* OpenSSL_version(int type);
+const char* duckdb_library_version(void);
+}
 
 namespace k2 {
 
-std::string git_revision() { return K2_GIT_REVISION; }
+std::string version_number() { return K2_VERSION; }
+
+std::string git_revision() { return K2_REVISION; }
+
+std::string build_kind() {
+#ifdef __OPTIMIZE__
+  std::string kind = "optimized";
+#else
+  std::string kind = "debug";
+#endif
+#ifdef __SANITIZE_ADDRESS__
+  kind += ", address sanitizer";
+#endif
+#ifdef __SANITIZE_THREAD__
+  kind += ", thread sanitizer";
+#endif
+  return kind;
+}
 
 std::string version_text() {
-  std::string text = std::string("k2 ") + kVersion + " (" + git_revision() + ", " + K2_BUILD_TYPE + ", GCC " + __VERSION__ + ")";
-  if (const std::string libraries = K2_LIBRARIES; !libraries.empty()) text += "\n" + libraries;
-  return text;
+  return "k2 " + version_number() + " (" + git_revision() + ", " + build_kind() + ", GCC " + __VERSION__ + ")\n" +          //
+         "DuckDB " + duckdb_library_version() + ", SQLite " + sqlite3_libversion() + ", " + OpenSSL_version(0) + ", CLI11 " CLI11_VERSION;
 }
 
 }  // namespace k2

@@ -5,11 +5,13 @@
 
 namespace k2 {
 
-inline constexpr const char* kVersion = "0.1.0";
-
-/// "0.1.0 (1a2b3c4, RelWithDebInfo, GCC 12.2.0)" and a line of library versions.
-[[nodiscard]] std::string version_text();
+/// "0.1.0".
+[[nodiscard]] std::string version_number();
 /// The source revision it was built from; "unknown" outside a git checkout.
 [[nodiscard]] std::string git_revision();
+/// "optimized", "debug", with the sanitizer where there is one.
+[[nodiscard]] std::string build_kind();
+/// Two lines: version, revision, build and compiler; the libraries in use at run time.
+[[nodiscard]] std::string version_text();
 
 }  // namespace k2
