@@ -18,29 +18,22 @@ Result<Enum> parse_name(const std::array<std::string_view, N>& names, std::strin
   return static_cast<Enum>(found - names.begin());
 }
 
-// RFC 8259 section 7: the characters that must be escaped.
-void append_json_string(std::string& out, std::string_view text) {
-  out += '"';
-  for (const char c : text) {
-    switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\b': out += "\\b"; break;
-      case '\f': out += "\\f"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
-      default:
-        if (static_cast<unsigned char>(c) < 0x20) {
-          char escaped[8];
-          std::snprintf(escaped, sizeof escaped, "\\u%04x", static_cast<unsigned>(c));
-          out += escaped;
-        } else {
-          out += c;
-        }
-    }
+constexpr bool must_escape(char c) { return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\'; }
+
+void append_escaped(std::string& out, char c) {
+  switch (c) {
+    case '"': out += "\\\""; return;
+    case '\\': out += "\\\\"; return;
+    case '\b': out += "\\b"; return;
+    case '\f': out += "\\f"; return;
+    case '\n': out += "\\n"; return;
+    case '\r': out += "\\r"; return;
+    case '\t': out += "\\t"; return;
+    default: break;
   }
-  out += '"';
+  char escaped[8];
+  std::snprintf(escaped, sizeof escaped, "\\u%04x", static_cast<unsigned>(c));
+  out += escaped;
 }
 
 }  // namespace
@@ -50,6 +43,19 @@ std::string_view side_name(Side side) { return kSideNames[static_cast<size_t>(si
 
 Result<AssetClass> parse_asset_class(std::string_view name) { return parse_name<AssetClass>(kAssetClassNames, name, "asset class"); }
 Result<Side> parse_side(std::string_view name) { return parse_name<Side>(kSideNames, name, "side"); }
+
+void append_json_string(std::string& out, std::string_view text) {
+  out += '"';
+  while (!text.empty()) {
+    const auto plain = static_cast<size_t>(std::find_if(text.begin(), text.end(), must_escape) - text.begin());
+    out.append(text.substr(0, plain));
+    text.remove_prefix(plain);
+    if (text.empty()) break;
+    append_escaped(out, text.front());
+    text.remove_prefix(1);
+  }
+  out += '"';
+}
 
 std::string vendor_data_json(const VendorData& data) {
   std::string json = "{";

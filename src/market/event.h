@@ -37,6 +37,9 @@ using VendorData = std::vector<std::pair<std::string, std::string>>;
 /// VendorData as a JSON object of strings, keys in their order, no spaces: {"company_id":"7078","venue":"X"}.
 [[nodiscard]] std::string vendor_data_json(const VendorData& data);
 
+/// Appends `text` to `out` as a JSON string with its quotes (RFC 8259 section 7), escaping only what must be: vendor_data_json()'s way.
+void append_json_string(std::string& out, std::string_view text);
+
 struct Trade {
   MessageId message_id;
   std::string trade_id;   // the venue's own id, or "<symbol>-<date>-<ordinal>" where it has none

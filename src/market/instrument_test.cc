@@ -1,0 +1,38 @@
+#include "market/instrument.h"
+
+#include <gtest/gtest.h>
+
+namespace k2 {
+namespace {
+
+TEST(Instrument, TheDefaultsAreQuotedInUsdt) {
+  const InstrumentTable table = InstrumentTable::binance_defaults();
+  EXPECT_EQ(table.size(), 2u);
+  EXPECT_EQ(table.find("BTCUSDT")->quote_currency, "USDT");
+  EXPECT_EQ(table.find("ETHUSDT")->base_currency, "ETH");
+}
+
+TEST(Instrument, AnUnknownSymbolHasNoCurrency) { EXPECT_EQ(InstrumentTable::binance_defaults().find("BTCUSDC"), nullptr); }
+
+TEST(Instrument, NewerKnowledgeReplacesOlder) {
+  InstrumentTable table = InstrumentTable::binance_defaults();
+  InstrumentTable newer;
+  ASSERT_TRUE(newer.set({"BTCUSDT", "BTC", "USDT", "BREAK"}));
+  ASSERT_TRUE(newer.set({"BTCEUR", "BTC", "EUR", "TRADING"}));
+  table.merge(newer);
+  EXPECT_EQ(table.size(), 3u);
+  EXPECT_EQ(table.find("BTCUSDT")->status, "BREAK");
+  EXPECT_EQ(table.all().front().symbol, "BTCEUR");
+}
+
+TEST(Instrument, ConfiguredEntriesNameBothCurrencies) {
+  EXPECT_EQ(InstrumentTable::parse_entry("BTCEUR=BTC/EUR").value(), (Instrument{"BTCEUR", "BTC", "EUR", ""}));
+  for (const char* entry : {"", "BTCEUR", "BTCEUR=", "BTCEUR=BTC", "BTCEUR=/EUR", "BTCEUR=BTC/", "=BTC/EUR", "A/B=C", "A=B/C/D"})
+    EXPECT_FALSE(InstrumentTable::parse_entry(entry)) << entry;
+  InstrumentTable table;
+  EXPECT_FALSE(table.set({"", "BTC", "EUR", ""}));
+  EXPECT_FALSE(table.set({"BTCEUR", "BTC", "", ""}));
+}
+
+}  // namespace
+}  // namespace k2
