@@ -1,0 +1,399 @@
+#include "codec/columns.h"
+
+#include <arrow/api.h>
+#include <arrow/buffer_builder.h>
+#include <arrow/util/key_value_metadata.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/assert.h"
+#include "codec/event_view.h"
+
+namespace k2 {
+namespace {
+
+constexpr int kUuidBytes = 16;
+constexpr int64_t kRowsAtFirst = 1024;
+constexpr int64_t kTextBytesMax = INT32_MAX;  // utf8 arrays have 32-bit offsets
+
+std::shared_ptr<arrow::KeyValueMetadata> field_id_metadata(int32_t field_id) {
+  return arrow::key_value_metadata({"PARQUET:field_id"}, {std::to_string(field_id)});
+}
+
+std::shared_ptr<arrow::DataType> arrow_type(const Column& column) {
+  switch (column.type) {
+    case ColumnType::kUuid: return arrow::fixed_size_binary(kUuidBytes);
+    case ColumnType::kString: return arrow::utf8();
+    case ColumnType::kTimestampUs: return arrow::timestamp(arrow::TimeUnit::MICRO, "UTC");
+    case ColumnType::kDecimal18_8: return arrow::decimal128(Decimal18_8::kPrecision, Decimal18_8::kScale);
+    case ColumnType::kStringList:
+      return arrow::list(arrow::field("element", arrow::utf8(), /*nullable=*/false, field_id_metadata(column.element_id)));
+    case ColumnType::kLong: return arrow::int64();
+    case ColumnType::kInt: return arrow::int32();
+  }
+  K2_ASSERT(!"a column type without an Arrow type");
+}
+
+std::shared_ptr<arrow::Schema> make_schema(const TableSpec& table) {
+  arrow::FieldVector fields;
+  for (const Column& column : table.columns)
+    fields.push_back(arrow::field(std::string(column.name), arrow_type(column), !column.required, field_id_metadata(column.field_id)));
+  return arrow::schema(std::move(fields));
+}
+
+Status from_arrow(const arrow::Status& status, std::string_view what) {
+  if (status.ok()) return {};
+  return make_error(ErrorKind::kUnavailable, "columns: " + std::string(what) + ": " + status.ToString());
+}
+
+// Every column below works in two steps, so that a row that does not fit leaves no half of itself behind: reserve() for all columns,
+// which may fail, then append(), which can't.
+
+template <class Value>
+class FixedColumn {
+ public:
+  arrow::Status reserve(int64_t rows) { return values_.Reserve(rows); }
+  void append(const Value& value) { values_.UnsafeAppend(value); }
+  [[nodiscard]] int64_t size_bytes() const { return values_.length() * static_cast<int64_t>(sizeof(Value)); }
+
+  arrow::Result<std::shared_ptr<arrow::ArrayData>> finish(std::shared_ptr<arrow::DataType> type, int64_t rows) {
+    ARROW_ASSIGN_OR_RAISE(auto values, values_.Finish());
+    return arrow::ArrayData::Make(std::move(type), rows, {nullptr, std::move(values)}, 0);
+  }
+
+ private:
+  arrow::TypedBufferBuilder<Value> values_;
+};
+
+// Which rows of a nullable column have a value.
+class Validity {
+ public:
+  arrow::Status reserve(int64_t rows) { return bits_.Reserve(rows); }
+  void append(bool valid) { bits_.UnsafeAppend(valid); }
+
+  struct Finished {
+    std::shared_ptr<arrow::Buffer> bitmap;
+    int64_t null_count;
+  };
+  arrow::Result<Finished> finish() {
+    const int64_t null_count = bits_.false_count();
+    ARROW_ASSIGN_OR_RAISE(auto bitmap, bits_.Finish());
+    return Finished{null_count == 0 ? nullptr : std::move(bitmap), null_count};
+  }
+
+ private:
+  arrow::TypedBufferBuilder<bool> bits_;
+};
+
+class NullableLongColumn {
+ public:
+  arrow::Status reserve(int64_t rows) {
+    ARROW_RETURN_NOT_OK(validity_.reserve(rows));
+    return values_.Reserve(rows);
+  }
+  void append(const std::optional<int64_t>& value) {
+    validity_.append(value.has_value());
+    values_.UnsafeAppend(value.value_or(0));
+  }
+  [[nodiscard]] int64_t size_bytes() const { return values_.length() * 8; }
+
+  arrow::Result<std::shared_ptr<arrow::ArrayData>> finish(std::shared_ptr<arrow::DataType> type, int64_t rows) {
+    ARROW_ASSIGN_OR_RAISE(auto validity, validity_.finish());
+    ARROW_ASSIGN_OR_RAISE(auto values, values_.Finish());
+    return arrow::ArrayData::Make(std::move(type), rows, {std::move(validity.bitmap), std::move(values)}, validity.null_count);
+  }
+
+ private:
+  Validity validity_;
+  arrow::TypedBufferBuilder<int64_t> values_;
+};
+
+class StringColumn {
+ public:
+  arrow::Status reserve(int64_t rows) { return offsets_.Reserve(rows + 1); }
+  arrow::Status reserve_text(int64_t bytes) {
+    if (text_.length() + bytes > kTextBytesMax)
+      return arrow::Status::CapacityError("a batch is full at ", kTextBytesMax, " bytes of text in one column");
+    return text_.Reserve(bytes);
+  }
+  void append(std::string_view text) {
+    offsets_.UnsafeAppend(static_cast<int32_t>(text_.length()));
+    text_.UnsafeAppend(text.data(), static_cast<int64_t>(text.size()));
+  }
+  [[nodiscard]] int64_t size_bytes() const { return offsets_.length() * 4 + text_.length(); }
+  [[nodiscard]] int64_t rows() const { return offsets_.length(); }
+
+  arrow::Result<std::shared_ptr<arrow::ArrayData>> finish(std::shared_ptr<arrow::DataType> type, int64_t rows) {
+    return finish_with(std::move(type), rows, nullptr, 0);
+  }
+  arrow::Result<std::shared_ptr<arrow::ArrayData>> finish_with(std::shared_ptr<arrow::DataType> type, int64_t rows,
+                                                               std::shared_ptr<arrow::Buffer> validity, int64_t null_count) {
+    ARROW_RETURN_NOT_OK(offsets_.Append(static_cast<int32_t>(text_.length())));
+    ARROW_ASSIGN_OR_RAISE(auto offsets, offsets_.Finish());
+    ARROW_ASSIGN_OR_RAISE(auto text, text_.Finish());
+    return arrow::ArrayData::Make(std::move(type), rows, {std::move(validity), std::move(offsets), std::move(text)}, null_count);
+  }
+
+ private:
+  arrow::TypedBufferBuilder<int32_t> offsets_;
+  arrow::BufferBuilder text_;
+};
+
+class NullableStringColumn {
+ public:
+  arrow::Status reserve(int64_t rows) {
+    ARROW_RETURN_NOT_OK(validity_.reserve(rows));
+    return strings_.reserve(rows);
+  }
+  arrow::Status reserve_text(int64_t bytes) { return strings_.reserve_text(bytes); }
+  void append(std::string_view text) {
+    validity_.append(true);
+    strings_.append(text);
+  }
+  void append_null() {
+    validity_.append(false);
+    strings_.append({});
+  }
+  [[nodiscard]] int64_t size_bytes() const { return strings_.size_bytes(); }
+
+  arrow::Result<std::shared_ptr<arrow::ArrayData>> finish(std::shared_ptr<arrow::DataType> type, int64_t rows) {
+    ARROW_ASSIGN_OR_RAISE(auto validity, validity_.finish());
+    return strings_.finish_with(std::move(type), rows, std::move(validity.bitmap), validity.null_count);
+  }
+
+ private:
+  Validity validity_;
+  StringColumn strings_;
+};
+
+class StringListColumn {
+ public:
+  arrow::Status reserve(int64_t rows) { return offsets_.Reserve(rows + 1); }
+  arrow::Status reserve_elements(const std::vector<std::string_view>& elements) {
+    int64_t bytes = 0;
+    for (const std::string_view element : elements) bytes += static_cast<int64_t>(element.size());
+    ARROW_RETURN_NOT_OK(elements_.reserve(static_cast<int64_t>(elements.size())));
+    return elements_.reserve_text(bytes);
+  }
+  void append(const std::vector<std::string_view>& elements) {
+    offsets_.UnsafeAppend(static_cast<int32_t>(elements_.rows()));
+    for (const std::string_view element : elements) elements_.append(element);
+  }
+  [[nodiscard]] int64_t size_bytes() const { return offsets_.length() * 4 + elements_.size_bytes(); }
+
+  arrow::Result<std::shared_ptr<arrow::ArrayData>> finish(std::shared_ptr<arrow::DataType> type, int64_t rows) {
+    const int64_t element_rows = elements_.rows();
+    ARROW_RETURN_NOT_OK(offsets_.Append(static_cast<int32_t>(element_rows)));
+    ARROW_ASSIGN_OR_RAISE(auto offsets, offsets_.Finish());
+    ARROW_ASSIGN_OR_RAISE(auto elements, elements_.finish(arrow::utf8(), element_rows));
+    return arrow::ArrayData::Make(std::move(type), rows, {nullptr, std::move(offsets)}, {std::move(elements)}, 0);
+  }
+
+ private:
+  arrow::TypedBufferBuilder<int32_t> offsets_;
+  StringColumn elements_;
+};
+
+using UuidBytes = std::array<uint8_t, kUuidBytes>;
+
+// decimal128 in memory, on a little-endian machine: low half, then high.
+struct Decimal128Bytes {
+  int64_t low;
+  int64_t high;
+};
+static_assert(std::endian::native == std::endian::little);
+
+Decimal128Bytes widen(Decimal18_8 value) { return {value.units(), value.units() >> 63}; }
+
+}  // namespace
+
+std::shared_ptr<arrow::Schema> arrow_schema(const TableSpec& table) {
+  static const auto schemas = [] {
+    std::map<std::string_view, std::shared_ptr<arrow::Schema>> made;
+    for (const TableSpec& known : kTables) made[known.name] = make_schema(known);
+    return made;
+  }();
+  const auto found = schemas.find(table.name);
+  return found != schemas.end() ? found->second : make_schema(table);
+}
+
+struct ColumnsBuilder::Impl {
+  Impl(Channel channel_in, SchemaResolver& resolver_in) : channel(channel_in), resolver(resolver_in) {}
+
+  Channel channel;
+  SchemaResolver& resolver;
+  EventView view;           // kept for its vectors' memory
+  std::string vendor_json;  // the row's vendor_data as JSON
+  int64_t rows = 0;
+  int64_t capacity_rows = 0;
+
+  FixedColumn<UuidBytes> message_id;
+  StringColumn event_id;
+  StringColumn symbol;
+  StringColumn exchange;
+  StringColumn asset_class;
+  FixedColumn<int64_t> timestamp;
+  std::array<FixedColumn<Decimal128Bytes>, 4> decimals;  // as EventView::decimals; trades use two
+  StringColumn currency;
+  StringColumn side;
+  StringListColumn trade_conditions;
+  NullableLongColumn source_sequence;
+  FixedColumn<int64_t> ingestion_timestamp;
+  NullableStringColumn vendor_data;
+  StringColumn log_topic;
+  FixedColumn<int32_t> log_partition;
+  FixedColumn<int64_t> log_offset;
+
+  [[nodiscard]] size_t decimal_count() const { return channel == Channel::kTrades ? 2 : 4; }
+
+  // Calls `visit` with every column that the channel's table has, and the column's name.
+  template <class Visit>
+  void for_each_column(Visit visit) {
+    const bool trades = channel == Channel::kTrades;
+    constexpr const char* kDecimalNames[2][4] = {{"bid_price", "bid_quantity", "ask_price", "ask_quantity"}, {"price", "quantity", "", ""}};
+    visit("message_id", message_id);
+    visit(trades ? "trade_id" : "quote_id", event_id);
+    visit("symbol", symbol);
+    visit("exchange", exchange);
+    visit("asset_class", asset_class);
+    visit("timestamp", timestamp);
+    for (size_t i = 0; i < decimal_count(); ++i) visit(kDecimalNames[trades ? 1 : 0][i], decimals[i]);
+    visit("currency", currency);
+    if (trades) visit("side", side);
+    if (trades) visit("trade_conditions", trade_conditions);
+    visit("source_sequence", source_sequence);
+    visit("ingestion_timestamp", ingestion_timestamp);
+    visit("vendor_data", vendor_data);
+    visit("log_topic", log_topic);
+    visit("log_partition", log_partition);
+    visit("log_offset", log_offset);
+  }
+
+  arrow::Status reserve_rows(int64_t more) {
+    if (rows + more <= capacity_rows) return arrow::Status::OK();
+    const int64_t wanted = std::max({rows + more, capacity_rows * 2, kRowsAtFirst});
+    arrow::Status status;
+    for_each_column([&](const char*, auto& column) {
+      if (status.ok()) status = column.reserve(wanted - rows);
+    });
+    if (status.ok()) capacity_rows = wanted;
+    return status;
+  }
+
+  arrow::Status reserve_row(std::string_view topic) {
+    ARROW_RETURN_NOT_OK(reserve_rows(1));
+    ARROW_RETURN_NOT_OK(event_id.reserve_text(static_cast<int64_t>(view.event_id.size())));
+    ARROW_RETURN_NOT_OK(symbol.reserve_text(static_cast<int64_t>(view.symbol.size())));
+    ARROW_RETURN_NOT_OK(exchange.reserve_text(static_cast<int64_t>(view.exchange.size())));
+    ARROW_RETURN_NOT_OK(asset_class.reserve_text(static_cast<int64_t>(asset_class_name(view.asset_class).size())));
+    ARROW_RETURN_NOT_OK(currency.reserve_text(static_cast<int64_t>(view.currency.size())));
+    ARROW_RETURN_NOT_OK(vendor_data.reserve_text(static_cast<int64_t>(vendor_json.size())));
+    ARROW_RETURN_NOT_OK(log_topic.reserve_text(static_cast<int64_t>(topic.size())));
+    if (channel == Channel::kQuotes) return arrow::Status::OK();
+    ARROW_RETURN_NOT_OK(side.reserve_text(static_cast<int64_t>(side_name(view.side).size())));
+    return trade_conditions.reserve_elements(view.trade_conditions);
+  }
+
+  void append_row(std::string_view topic, int32_t partition, int64_t offset) {
+    message_id.append(view.message_id.bytes);
+    event_id.append(view.event_id);
+    symbol.append(view.symbol);
+    exchange.append(view.exchange);
+    asset_class.append(asset_class_name(view.asset_class));
+    timestamp.append(view.timestamp.us);
+    for (size_t i = 0; i < decimal_count(); ++i) decimals[i].append(widen(view.decimals[i]));
+    currency.append(view.currency);
+    if (channel == Channel::kTrades) {
+      side.append(side_name(view.side));
+      trade_conditions.append(view.trade_conditions);
+    }
+    source_sequence.append(view.source_sequence);
+    ingestion_timestamp.append(view.ingestion_timestamp.us);
+    if (view.has_vendor_data) vendor_data.append(vendor_json);
+    else vendor_data.append_null();
+    log_topic.append(topic);
+    log_partition.append(partition);
+    log_offset.append(offset);
+    ++rows;
+  }
+
+  // vendor_data_json() of the view's pairs.
+  void write_vendor_json() {
+    vendor_json.clear();
+    if (!view.has_vendor_data) return;
+    vendor_json += '{';
+    for (const auto& [key, value] : view.vendor_data) {
+      if (vendor_json.size() > 1) vendor_json += ',';
+      append_json_string(vendor_json, key);
+      vendor_json += ':';
+      append_json_string(vendor_json, value);
+    }
+    vendor_json += '}';
+  }
+
+  Status append(std::string_view message, std::string_view topic, int32_t partition, int64_t offset) {
+    K2_TRY(const std::string_view body, resolver.own_body(record_kind(channel), message));
+    K2_RETURN_IF_ERROR(decode_event(channel, body, view));
+    write_vendor_json();
+    if (const arrow::Status status = reserve_row(topic); !status.ok()) [[unlikely]]
+      return make_error(status.IsCapacityError() ? ErrorKind::kInvalidInput : ErrorKind::kUnavailable, "columns: " + status.ToString());
+    append_row(topic, partition, offset);
+    return {};
+  }
+};
+
+ColumnsBuilder::ColumnsBuilder(Channel channel, SchemaResolver& resolver) : impl_(std::make_unique<Impl>(channel, resolver)) {}
+ColumnsBuilder::~ColumnsBuilder() = default;
+ColumnsBuilder::ColumnsBuilder(ColumnsBuilder&&) noexcept = default;
+ColumnsBuilder& ColumnsBuilder::operator=(ColumnsBuilder&&) noexcept = default;
+
+void ColumnsBuilder::reserve(int64_t rows) {
+  // A hint: append() reports it where there is no memory.
+  static_cast<void>(impl_->reserve_rows(rows).ok());
+}
+
+Status ColumnsBuilder::append(std::string_view message, std::string_view topic, int32_t partition, int64_t offset) {
+  Status status = impl_->append(message, topic, partition, offset);
+  if (!status) [[unlikely]]
+    return std::unexpected(status.error().with_context("record " + std::string(topic) + "/" + std::to_string(partition) + " offset " +
+                                                       std::to_string(offset)));
+  return status;
+}
+
+int64_t ColumnsBuilder::rows() const { return impl_->rows; }
+
+int64_t ColumnsBuilder::size_bytes() const {
+  int64_t bytes = 0;
+  impl_->for_each_column([&](const char*, const auto& column) { bytes += column.size_bytes(); });
+  return bytes;
+}
+
+Result<std::shared_ptr<arrow::RecordBatch>> ColumnsBuilder::finish() {
+  const auto schema = arrow_schema(table_of(impl_->channel));
+  std::vector<std::shared_ptr<arrow::ArrayData>> arrays;
+  arrow::Status status;
+  impl_->for_each_column([&](const char* name, auto& column) {
+    if (!status.ok()) return;
+    const auto& field = schema->field(static_cast<int>(arrays.size()));
+    K2_ASSERT(field->name() == name);
+    auto array = column.finish(field->type(), impl_->rows);
+    if (array.ok()) arrays.push_back(*std::move(array));
+    else status = array.status();
+  });
+  const int64_t rows = impl_->rows;
+  if (!status.ok()) {
+    // Some columns may be gone already: what remains must not look like rows.
+    impl_ = std::make_unique<Impl>(impl_->channel, impl_->resolver);
+    K2_RETURN_IF_ERROR(from_arrow(status, "cannot finish a batch of " + std::to_string(rows) + " rows"));
+  }
+  impl_->rows = 0;
+  impl_->capacity_rows = 0;
+  return arrow::RecordBatch::Make(schema, rows, std::move(arrays));
+}
+
+}  // namespace k2
