@@ -1,0 +1,40 @@
+// QueryResult: the rows of one answer, as a schema and a stream of Arrow record batches.
+//
+// Types of its columns: int32, int64, double, bool, utf8, timestamp(us, UTC), decimal128(p, s), fixed_size_binary(16) for uuid,
+// list<...>; SQL from users may bring others of Arrow's. Memory is bounded by what one batch takes, except where the query had to
+// sort or aggregate.
+// Thread rule: one thread at a time. A result holds its engine's resources until it is destroyed, and is destroyed before the engine.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "base/result.h"
+
+namespace arrow {
+class RecordBatch;
+class Schema;
+}  // namespace arrow
+
+namespace k2 {
+
+class QueryResult {
+ public:
+  virtual ~QueryResult() = default;
+
+  [[nodiscard]] virtual const std::shared_ptr<arrow::Schema>& schema() const = 0;
+
+  /// The next rows, at least one of them; nullptr after the last. After an error there is nothing more to come, and what came before is
+  /// not the answer. Cancelled: the caller's stop token, or the time limit. Unavailable: the memory limit, or a source that is away.
+  /// Corrupt, NotFound: a source that contradicts itself, or is gone.
+  [[nodiscard]] virtual Result<std::shared_ptr<arrow::RecordBatch>> next() = 0;
+};
+
+/// A result that is there already. All batches have `schema`.
+[[nodiscard]] std::unique_ptr<QueryResult> make_result(std::shared_ptr<arrow::Schema> schema,
+                                                       std::vector<std::shared_ptr<arrow::RecordBatch>> batches);
+
+/// Everything that is left of `result`, as one batch; which may have no rows. For small answers.
+[[nodiscard]] Result<std::shared_ptr<arrow::RecordBatch>> read_all(QueryResult& result);
+
+}  // namespace k2
