@@ -1,6 +1,7 @@
 #include "codec/asx_csv.h"
 
 #include <date/tz.h>
+#define SIMDJSON_EXCEPTIONS 0  // an error that is not looked at then does not compile
 #include <simdjson.h>
 
 #include <algorithm>

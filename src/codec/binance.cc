@@ -1,5 +1,6 @@
 #include "codec/binance.h"
 
+#define SIMDJSON_EXCEPTIONS 0  // an error that is not looked at then does not compile
 #include <simdjson.h>
 
 #include <array>
@@ -87,9 +88,12 @@ simdjson::error_code read_token(ondemand::value value, Token& token) {
       token.type = Token::Type::kNumber;
       token.text = trim_right(value.raw_json_token());
       return simdjson::SUCCESS;
-    case ondemand::json_type::null:
+    case ondemand::json_type::null: {
       token.type = Token::Type::kNull;
-      return value.is_null() ? simdjson::SUCCESS : simdjson::N_ATOM_ERROR;
+      bool is_null = false;
+      const auto error = value.is_null().get(is_null);
+      return error || is_null ? error : simdjson::N_ATOM_ERROR;
+    }
     default: token.type = Token::Type::kContainer; return simdjson::SUCCESS;
   }
 }
@@ -425,7 +429,8 @@ struct BinanceParser::Impl {
     K2_TRY(const simdjson::dom::element root, check_whole());
     BinanceReply& reply = out.reply;
     reply = {};
-    const simdjson::dom::element id = root["id"].value_unsafe();
+    simdjson::dom::element id;
+    if (root["id"].get(id) != simdjson::SUCCESS) return refuse("a reply without an id");
     if (std::string_view text; id.get_string().get(text) == simdjson::SUCCESS) reply.id = text;
     else if (id.is_int64()) reply.id = std::to_string(id.get_int64().value_unsafe());
     else if (!id.is_null()) return refuse("the id of a reply is neither a string, an integer nor null");
