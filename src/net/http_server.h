@@ -10,7 +10,7 @@
 // inline_handler run on the I/O threads ("k2-http-io") and must not.
 //
 // Refused before the handler sees anything (RFC 9112; answered and the connection closed): request line over 8 KB (414), header over
-// 16 KB or 64 fields (431), Transfer-Encoding together with Content-Length, Transfer-Encoding on HTTP/1.0 or other than "chunked",
+// 16 KB or 64 fields (431), a Transfer-Encoding other than "chunked" (501), one together with Content-Length or on HTTP/1.0,
 // repeated or non-numeric Content-Length, no Host or several, folded lines, bare LF, space before the colon, control characters
 // (400), a body over the route's limit (413), an expectation other than 100-continue (417), a version other than 1.0 and 1.1 (505).
 // Limits in time: header 5 s from its first byte (408), body 10 s without progress, idle 60 s, 10 s without the client taking a byte. Where the pool's queue
