@@ -1,0 +1,266 @@
+#include "table/metadata.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "base/assert.h"
+
+namespace k2 {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kFormatVersion = 2;
+constexpr int kFirstPartitionFieldId = 1000;
+constexpr int64_t kPreviousVersionsMax = 100;
+
+std::unexpected<Error> corrupt(std::string what) { return make_error(ErrorKind::kCorrupt, "table metadata: " + std::move(what)); }
+
+json column_type(const Column& column) {
+  switch (column.type) {
+    case ColumnType::kUuid: return "uuid";
+    case ColumnType::kString: return "string";
+    case ColumnType::kTimestampUs: return "timestamptz";
+    case ColumnType::kDecimal18_8: return "decimal(18, 8)";
+    case ColumnType::kStringList: return {{"type", "list"}, {"element-id", column.element_id}, {"element", "string"}, {"element-required", true}};
+    case ColumnType::kLong: return "long";
+    case ColumnType::kInt: return "int";
+  }
+  return {};
+}
+
+json schema_json(const TableSpec& spec) {
+  json fields = json::array();
+  for (const Column& column : spec.columns) {
+    json field{{"id", column.field_id}, {"name", column.name}, {"required", column.required}, {"type", column_type(column)}};
+    if (!column.doc.empty()) field["doc"] = column.doc;
+    fields.push_back(std::move(field));
+  }
+  return {{"type", "struct"}, {"schema-id", 0}, {"identifier-field-ids", json::array()}, {"fields", std::move(fields)}};
+}
+
+int32_t field_id(const TableSpec& spec, std::string_view name) {
+  const auto column = std::find_if(spec.columns.begin(), spec.columns.end(), [&](const Column& c) { return c.name == name; });
+  K2_ASSERT(column != spec.columns.end());
+  return column->field_id;
+}
+
+bool has_column(const TableSpec& spec, std::string_view name) {
+  return std::any_of(spec.columns.begin(), spec.columns.end(), [&](const Column& c) { return c.name == name; });
+}
+
+json partition_spec_json(const TableSpec& spec) {
+  json fields = json::array();
+  if (spec.partitioned_by_day_and_exchange) {
+    fields.push_back({{"source-id", field_id(spec, "timestamp")}, {"field-id", kFirstPartitionFieldId}, {"transform", "day"}, {"name", "timestamp_day"}});
+    fields.push_back({{"source-id", field_id(spec, "exchange")}, {"field-id", kFirstPartitionFieldId + 1}, {"transform", "identity"}, {"name", "exchange"}});
+  }
+  return {{"spec-id", 0}, {"fields", std::move(fields)}};
+}
+
+// Sort order 1: symbol, then timestamp. Tables without those columns have Iceberg's unsorted order 0.
+json sort_orders_json(const TableSpec& spec) {
+  json orders = json::array({{{"order-id", 0}, {"fields", json::array()}}});
+  if (!has_column(spec, "timestamp")) return orders;
+  json fields = json::array();
+  for (const std::string_view name : {"symbol", "timestamp"})
+    fields.push_back({{"transform", "identity"}, {"source-id", field_id(spec, name)}, {"direction", "asc"}, {"null-order", "nulls-first"}});
+  orders.push_back({{"order-id", 1}, {"fields", std::move(fields)}});
+  return orders;
+}
+
+int32_t last_column_id(const TableSpec& spec) {
+  int32_t last = 0;
+  for (const Column& column : spec.columns) last = std::max({last, column.field_id, column.element_id});
+  return last;
+}
+
+int64_t summary_number(const std::map<std::string, std::string>& summary, const char* key) {
+  const auto found = summary.find(key);
+  return found == summary.end() ? 0 : std::strtoll(found->second.c_str(), nullptr, 10);
+}
+
+Result<SnapshotInfo> parse_snapshot(const json& snapshot) {
+  if (!snapshot.is_object() || !snapshot.value("snapshot-id", json()).is_number_integer()) return corrupt("a snapshot without snapshot-id");
+  SnapshotInfo info;
+  info.id = {snapshot["snapshot-id"].get<int64_t>()};
+  const std::string name = "snapshot " + std::to_string(info.id.value);
+  if (!snapshot.value("manifest-list", json()).is_string()) return corrupt(name + " has no manifest-list");
+  if (const auto parent = snapshot.find("parent-snapshot-id"); parent != snapshot.end() && parent->is_number_integer())
+    info.parent = SnapshotId{parent->get<int64_t>()};
+  info.sequence_number = snapshot.value("sequence-number", int64_t{0});
+  info.committed = {snapshot.value("timestamp-ms", int64_t{0}) * 1000};
+  if (const auto summary = snapshot.find("summary"); summary != snapshot.end() && summary->is_object())
+    for (const auto& [key, value] : summary->items())
+      if (value.is_string()) info.summary[key] = value.get<std::string>();
+  if (const auto operation = info.summary.find("operation"); operation != info.summary.end()) info.operation = operation->second;
+  info.added_records = summary_number(info.summary, "added-records");
+  info.total_records = summary_number(info.summary, "total-records");
+  info.total_data_files = summary_number(info.summary, "total-data-files");
+  info.total_files_size_bytes = summary_number(info.summary, "total-files-size");
+  if (const auto offsets = info.summary.find(std::string(kSummaryOffsets)); offsets != info.summary.end()) {
+    auto parsed = parse_offsets_json(offsets->second);
+    if (!parsed) return std::unexpected(parsed.error().with_context(name));
+    info.offsets = *std::move(parsed);
+  }
+  return info;
+}
+
+const json* by_id(const json& list, const char* key, const json& id) {
+  if (!list.is_array()) return nullptr;
+  const auto found = std::find_if(list.begin(), list.end(), [&](const json& item) { return item.is_object() && item.value(key, json()) == id; });
+  return found == list.end() ? nullptr : &*found;
+}
+
+}  // namespace
+
+TableMetadata TableMetadata::create(const TableSpec& spec, const std::string& location, const std::string& uuid, TimestampUs now) {
+  json properties{{"write.parquet.compression-codec", "zstd"},
+                  {"write.metadata.delete-after-commit.enabled", "true"},
+                  {"write.metadata.previous-versions-max", std::to_string(kPreviousVersionsMax)}};
+  if (spec.read_only) properties[std::string(kPropertyReadOnly)] = "true";
+  const json sort_orders = sort_orders_json(spec);
+  TableMetadata metadata;
+  metadata.json_ = {{"format-version", kFormatVersion},
+                    {"table-uuid", uuid},
+                    {"location", location},
+                    {"last-sequence-number", 0},
+                    {"last-updated-ms", now.us / 1000},
+                    {"last-column-id", last_column_id(spec)},
+                    {"schemas", json::array({schema_json(spec)})},
+                    {"current-schema-id", 0},
+                    {"partition-specs", json::array({partition_spec_json(spec)})},
+                    {"default-spec-id", 0},
+                    {"last-partition-id", kFirstPartitionFieldId + (spec.partitioned_by_day_and_exchange ? 1 : -1)},
+                    {"sort-orders", sort_orders},
+                    {"default-sort-order-id", sort_orders.back()["order-id"]},
+                    {"properties", std::move(properties)},
+                    {"snapshots", json::array()},
+                    {"snapshot-log", json::array()},
+                    {"metadata-log", json::array()},
+                    {"refs", json::object()}};
+  return metadata;
+}
+
+Result<TableMetadata> TableMetadata::parse(std::string_view text) {
+  TableMetadata metadata;
+  metadata.json_ = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const json& j = metadata.json_;
+  if (!j.is_object()) return corrupt("not a JSON object");
+  if (j.value("format-version", json()) != kFormatVersion) return corrupt("format-version is " + j.value("format-version", json()).dump() + ", want 2");
+  for (const char* name : {"table-uuid", "location"})
+    if (!j.value(name, json()).is_string()) return corrupt(std::string(name) + " is missing or not a string");
+  for (const char* name : {"last-sequence-number", "current-schema-id", "default-spec-id"})
+    if (!j.value(name, json()).is_number_integer()) return corrupt(std::string(name) + " is missing or not an integer");
+  if (!by_id(j.value("schemas", json()), "schema-id", j["current-schema-id"])) return corrupt("current-schema-id names no schema");
+  if (!by_id(j.value("partition-specs", json()), "spec-id", j["default-spec-id"])) return corrupt("default-spec-id names no partition spec");
+  K2_RETURN_IF_ERROR(metadata.index());
+  if (const auto current = metadata.current_snapshot(); current && !metadata.find(*current))
+    return corrupt("current-snapshot-id " + std::to_string(current->value) + " names no snapshot");
+  return metadata;
+}
+
+Status TableMetadata::index() {
+  snapshots_.clear();
+  const auto found = json_.find("snapshots");
+  if (found == json_.end() || found->is_null()) return {};
+  if (!found->is_array()) return corrupt("snapshots is not a list");
+  for (const json& snapshot : *found) {
+    K2_TRY(SnapshotInfo info, parse_snapshot(snapshot));
+    snapshots_.push_back(std::move(info));
+  }
+  return {};
+}
+
+std::string TableMetadata::to_json() const { return json_.dump(); }
+std::string TableMetadata::uuid() const { return json_["table-uuid"]; }
+std::string TableMetadata::location() const { return json_["location"]; }
+int64_t TableMetadata::last_sequence_number() const { return json_["last-sequence-number"]; }
+
+std::optional<std::string> TableMetadata::property(std::string_view name) const {
+  const auto properties = json_.find("properties");
+  if (properties == json_.end() || !properties->is_object()) return std::nullopt;
+  const auto found = properties->find(std::string(name));
+  if (found == properties->end() || !found->is_string()) return std::nullopt;
+  return found->get<std::string>();
+}
+
+std::optional<SnapshotId> TableMetadata::current_snapshot() const {
+  const auto found = json_.find("current-snapshot-id");
+  if (found == json_.end() || !found->is_number_integer() || found->get<int64_t>() < 0) return std::nullopt;  // -1: none, in older writers
+  return SnapshotId{found->get<int64_t>()};
+}
+
+const json& TableMetadata::schema() const { return *by_id(json_["schemas"], "schema-id", json_["current-schema-id"]); }
+const json& TableMetadata::partition_spec() const { return *by_id(json_["partition-specs"], "spec-id", json_["default-spec-id"]); }
+
+const SnapshotInfo* TableMetadata::find(SnapshotId id) const {
+  // The newest are asked for most.
+  const auto found = std::find_if(snapshots_.rbegin(), snapshots_.rend(), [&](const SnapshotInfo& info) { return info.id == id; });
+  return found == snapshots_.rend() ? nullptr : &*found;
+}
+
+const SnapshotInfo* TableMetadata::parent_of(const SnapshotInfo& snapshot) const { return snapshot.parent ? find(*snapshot.parent) : nullptr; }
+
+std::string TableMetadata::manifest_list(SnapshotId id) const {
+  const json* snapshot = by_id(json_["snapshots"], "snapshot-id", id.value);
+  K2_ASSERT(snapshot);
+  return (*snapshot)["manifest-list"];
+}
+
+TableMetadata::Progress TableMetadata::progress(std::optional<SnapshotId> from) const {
+  size_t steps = 0;  // bounds a chain that bites its tail
+  for (const SnapshotInfo* at = from ? find(*from) : nullptr; at && steps++ <= snapshots_.size(); at = parent_of(*at)) {
+    if (!at->offsets) continue;
+    const auto log_id = at->summary.find(std::string(kSummaryLogId));
+    return {true, *at->offsets, log_id == at->summary.end() ? "" : log_id->second};
+  }
+  return {};
+}
+
+const SnapshotInfo* TableMetadata::find_commit(std::string_view commit_id) const {
+  const auto current = current_snapshot();
+  size_t steps = 0;
+  for (const SnapshotInfo* at = current ? find(*current) : nullptr; at && steps++ <= snapshots_.size(); at = parent_of(*at)) {
+    const auto found = at->summary.find(std::string(kSummaryCommitId));
+    if (found != at->summary.end() && found->second == commit_id) return at;
+  }
+  return nullptr;
+}
+
+TableMetadata TableMetadata::with_snapshot(const SnapshotInfo& snapshot, const std::string& manifest_list, const std::string& previous_location,
+                                           std::vector<std::string>* dropped) const {
+  TableMetadata next = *this;
+  json& j = next.json_;
+  const int64_t committed_ms = std::max(snapshot.committed.us / 1000, j.value("last-updated-ms", int64_t{0}));  // a clock that stepped back never shows
+  json entry{{"snapshot-id", snapshot.id.value},
+             {"sequence-number", snapshot.sequence_number},
+             {"timestamp-ms", committed_ms},
+             {"manifest-list", manifest_list},
+             {"summary", snapshot.summary},
+             {"schema-id", j["current-schema-id"]}};
+  if (snapshot.parent) entry["parent-snapshot-id"] = snapshot.parent->value;
+  j["metadata-log"].push_back({{"metadata-file", previous_location}, {"timestamp-ms", j.value("last-updated-ms", int64_t{0})}});
+  j["snapshots"].push_back(std::move(entry));
+  j["snapshot-log"].push_back({{"snapshot-id", snapshot.id.value}, {"timestamp-ms", committed_ms}});
+  j["current-snapshot-id"] = snapshot.id.value;
+  j["refs"]["main"]["snapshot-id"] = snapshot.id.value;
+  j["refs"]["main"]["type"] = "branch";
+  j["last-sequence-number"] = snapshot.sequence_number;
+  j["last-updated-ms"] = committed_ms;
+
+  const auto kept_text = property("write.metadata.previous-versions-max");
+  const int64_t kept = kept_text ? std::max<int64_t>(1, std::strtoll(kept_text->c_str(), nullptr, 10)) : kPreviousVersionsMax;
+  const bool deletes = property("write.metadata.delete-after-commit.enabled") == "true";
+  json& log = j["metadata-log"];
+  const auto surplus = std::max<int64_t>(0, static_cast<int64_t>(log.size()) - kept);
+  for (int64_t i = 0; i < surplus && deletes; ++i) dropped->push_back(log[static_cast<size_t>(i)].value("metadata-file", ""));
+  log.erase(log.begin(), log.begin() + surplus);
+
+  SnapshotInfo info = snapshot;
+  info.committed = {committed_ms * 1000};
+  next.snapshots_.push_back(std::move(info));
+  return next;
+}
+
+}  // namespace k2
