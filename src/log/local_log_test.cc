@@ -385,7 +385,7 @@ TEST_F(LocalLogTest, NamesTheBatchWhoseBytesDecayed) {
   open();
   ASSERT_TRUE(append(*open(), {"a", "b"}));
   ASSERT_TRUE(append(*open(), {"c", "d"}));
-  tamper("UPDATE batches SET data = substr(data, 1, length(data) - 1) || x'21' WHERE first_offset = 2");
+  tamper("UPDATE batches SET data = CAST(substr(data, 1, length(data) - 1) || x'21' AS BLOB) WHERE first_offset = 2");
   const auto log = open();
   EXPECT_THAT(values_of(log->read(kTrades, {0}, {2}, kAnyBytes).value()), ElementsAre("a", "b"));
   const auto bad = log->read(kTrades, {3}, kNoEnd, kAnyBytes);
