@@ -1,0 +1,343 @@
+#include "table/data_file.h"
+
+#include <arrow/api.h>
+#include <arrow/compute/api_vector.h>
+#include <arrow/extension/uuid.h>
+#include <arrow/io/api.h>
+#include <parquet/arrow/reader.h>
+#include <parquet/arrow/writer.h>
+#include <parquet/exception.h>
+#include <parquet/file_reader.h>
+#include <parquet/metadata.h>
+#include <parquet/schema.h>
+#include <parquet/statistics.h>
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+#include <tuple>
+#include <unordered_map>
+
+#include "base/time.h"
+
+namespace k2 {
+namespace {
+
+std::unexpected<Error> arrow_failed(std::string_view what, const arrow::Status& status, ErrorKind kind = ErrorKind::kUnavailable) {
+  return make_error(kind, "data file: cannot " + std::string(what) + ": " + status.ToString());
+}
+
+// --- order of the rows --------------------------------------------------------------------------------------------------
+
+// Gives each distinct text a number in the order of the texts.
+std::vector<uint32_t> rank_texts(const arrow::StringArray& texts, std::vector<std::string_view>* distinct) {
+  std::unordered_map<std::string_view, uint32_t> numbers;
+  std::vector<uint32_t> ranks(static_cast<size_t>(texts.length()));
+  uint32_t previous = 0;
+  for (int64_t row = 0; row < texts.length(); ++row) {
+    const std::string_view text = texts.GetView(row);
+    if (row > 0 && text == texts.GetView(row - 1)) {
+      ranks[static_cast<size_t>(row)] = previous;
+      continue;
+    }
+    previous = numbers.try_emplace(text, static_cast<uint32_t>(numbers.size())).first->second;
+    ranks[static_cast<size_t>(row)] = previous;
+  }
+  std::vector<std::pair<std::string_view, uint32_t>> ordered(numbers.begin(), numbers.end());
+  std::sort(ordered.begin(), ordered.end());
+  std::vector<uint32_t> rank_of(ordered.size());
+  for (size_t rank = 0; rank < ordered.size(); ++rank) {
+    rank_of[ordered[rank].second] = static_cast<uint32_t>(rank);
+    distinct->push_back(ordered[rank].first);
+  }
+  for (uint32_t& rank : ranks) rank = rank_of[rank];
+  return ranks;
+}
+
+template <class Array>
+const Array& column(const arrow::RecordBatch& rows, std::string_view name) {
+  return static_cast<const Array&>(*rows.GetColumnByName(std::string(name)));
+}
+
+bool has_column(const TableSpec& table, std::string_view name) {
+  return std::any_of(table.columns.begin(), table.columns.end(), [&](const Column& c) { return c.name == name; });
+}
+
+// Rows of one data file, as positions in the input, in the order they will be stored.
+struct Part {
+  std::optional<int32_t> day;
+  std::optional<std::string> exchange;
+  std::vector<int64_t> rows;
+};
+
+// A stable bucket sort by (day, exchange, symbol); within a bucket rows mostly come in time order already, so that is looked at before sorting.
+std::vector<Part> order_rows(const TableSpec& table, const arrow::RecordBatch& rows) {
+  const size_t count = static_cast<size_t>(rows.num_rows());
+  std::vector<Part> parts;
+  if (!has_column(table, "timestamp")) {
+    parts.emplace_back().rows.resize(count);
+    std::iota(parts.back().rows.begin(), parts.back().rows.end(), 0);
+    return parts;
+  }
+  const auto& timestamps = column<arrow::TimestampArray>(rows, "timestamp");
+  std::vector<std::string_view> exchanges, symbols;
+  const auto exchange_ranks = rank_texts(column<arrow::StringArray>(rows, "exchange"), &exchanges);
+  const auto symbol_ranks = rank_texts(column<arrow::StringArray>(rows, "symbol"), &symbols);
+
+  using BucketKey = std::tuple<int32_t, uint32_t, uint32_t>;  // day, exchange, symbol
+  std::map<BucketKey, std::vector<int64_t>> buckets;
+  BucketKey last_key{};
+  std::vector<int64_t>* last_bucket = nullptr;
+  for (size_t row = 0; row < count; ++row) {
+    const int32_t day = table.partitioned_by_day_and_exchange ? days_since_epoch({timestamps.Value(static_cast<int64_t>(row))}) : 0;
+    const BucketKey key{day, table.partitioned_by_day_and_exchange ? exchange_ranks[row] : 0, symbol_ranks[row]};
+    if (!last_bucket || key != last_key) {
+      last_bucket = &buckets[key];
+      last_key = key;
+    }
+    last_bucket->push_back(static_cast<int64_t>(row));
+  }
+  const auto earlier = [&](int64_t a, int64_t b) { return timestamps.Value(a) < timestamps.Value(b); };
+  for (auto& [key, bucket] : buckets) {
+    if (!std::is_sorted(bucket.begin(), bucket.end(), earlier)) std::stable_sort(bucket.begin(), bucket.end(), earlier);
+    const auto& [day, exchange, symbol] = key;
+    const std::string exchange_name(exchanges[exchange]);
+    if (parts.empty() || (table.partitioned_by_day_and_exchange && (parts.back().day != day || parts.back().exchange != exchange_name))) {
+      parts.emplace_back();
+      if (table.partitioned_by_day_and_exchange) {
+        parts.back().day = day;
+        parts.back().exchange = exchange_name;
+      }
+    }
+    auto& target = parts.back().rows;
+    target.insert(target.end(), bucket.begin(), bucket.end());
+  }
+  return parts;
+}
+
+bool is_run(const std::vector<int64_t>& rows) { return rows.back() - rows.front() + 1 == static_cast<int64_t>(rows.size()) && std::is_sorted(rows.begin(), rows.end()); }
+
+Result<std::shared_ptr<arrow::RecordBatch>> take_rows(const std::shared_ptr<arrow::RecordBatch>& batch, const std::vector<int64_t>& rows) {
+  if (is_run(rows)) return batch->Slice(rows.front(), static_cast<int64_t>(rows.size()));
+  const auto indices = std::make_shared<arrow::Int64Array>(static_cast<int64_t>(rows.size()), arrow::Buffer::Wrap(rows));
+  const auto taken = arrow::compute::Take(arrow::Datum(batch), arrow::Datum(indices), arrow::compute::TakeOptions::NoBoundsCheck());
+  if (!taken.ok()) return arrow_failed("order rows", taken.status());
+  return taken->record_batch();
+}
+
+// --- Parquet ------------------------------------------------------------------------------------------------------------
+
+// Parquet has a logical type for UUIDs, which Arrow writes for its uuid extension type.
+std::shared_ptr<arrow::RecordBatch> mark_uuids(const TableSpec& table, const std::shared_ptr<arrow::RecordBatch>& batch) {
+  auto columns = batch->columns();
+  auto fields = batch->schema()->fields();
+  for (size_t i = 0; i < table.columns.size(); ++i) {
+    if (table.columns[i].type != ColumnType::kUuid) continue;
+    columns[i] = arrow::ExtensionType::WrapArray(arrow::extension::uuid(), columns[i]);
+    fields[i] = fields[i]->WithType(arrow::extension::uuid());
+  }
+  return arrow::RecordBatch::Make(arrow::schema(fields), batch->num_rows(), columns);
+}
+
+std::shared_ptr<parquet::WriterProperties> writer_properties(const TableSpec& table) {
+  parquet::WriterProperties::Builder builder;
+  builder.compression(parquet::Compression::ZSTD)
+      ->compression_level(1)
+      ->version(parquet::ParquetVersion::PARQUET_2_6)
+      ->enable_store_decimal_as_integer()
+      ->max_row_group_length(kRowGroupRows)
+      ->enable_write_page_index()
+      ->created_by("k2")
+      ->disable_dictionary();
+  // Dictionaries where few values repeat; deltas where values climb. Everything else is plain, which zstd takes best.
+  for (const std::string_view name : {"symbol", "exchange", "asset_class", "currency", "side", "vendor_data", "log_topic", "log_partition", "channel", "status", "reason"})
+    builder.enable_dictionary(std::string(name));
+  builder.enable_dictionary("trade_conditions.list.element");
+  for (const std::string_view name : {"timestamp", "ingestion_timestamp", "source_sequence", "log_offset", "end_timestamp", "first_sequence", "last_sequence"})
+    if (has_column(table, name)) builder.encoding(std::string(name), parquet::Encoding::DELTA_BINARY_PACKED);
+  return builder.build();
+}
+
+// --- metrics ------------------------------------------------------------------------------------------------------------
+
+// Bounds of one leaf over all row groups, gathered from Parquet's own statistics.
+class BoundsGatherer {
+ public:
+  explicit BoundsGatherer(ColumnType type) : type_(type) {}
+
+  void add(const std::shared_ptr<parquet::Statistics>& statistics) {
+    if (!statistics || !statistics->HasMinMax()) {
+      // A row group of nulls alone has no bounds and takes none away; one with values but without statistics does.
+      if (!statistics || statistics->num_values() > 0) known_ = false;
+      return;
+    }
+    if (statistics->physical_type() == parquet::Type::INT64) {
+      const auto& typed = static_cast<const parquet::Int64Statistics&>(*statistics);
+      add_number(typed.min(), typed.max());
+    } else if (statistics->physical_type() == parquet::Type::INT32) {
+      const auto& typed = static_cast<const parquet::Int32Statistics&>(*statistics);
+      add_number(typed.min(), typed.max());
+    } else if (statistics->physical_type() == parquet::Type::BYTE_ARRAY || statistics->physical_type() == parquet::Type::FIXED_LEN_BYTE_ARRAY) {
+      add_text(statistics->EncodeMin(), statistics->EncodeMax());
+    } else {
+      known_ = false;
+    }
+  }
+
+  void write(int field_id, DataFile* file) const {
+    if (!known_ || (!number_ && !text_)) return;
+    if (text_) {
+      if (type_ == ColumnType::kUuid) {
+        file->lower_bounds[field_id] = text_->first;
+        file->upper_bounds[field_id] = text_->second;
+        return;
+      }
+      file->lower_bounds[field_id] = string_lower_bound(text_->first);
+      if (auto upper = string_upper_bound(text_->second)) file->upper_bounds[field_id] = *std::move(upper);
+      return;
+    }
+    file->lower_bounds[field_id] = serialize(number_->first);
+    file->upper_bounds[field_id] = serialize(number_->second);
+  }
+
+ private:
+  void add_number(int64_t low, int64_t high) {
+    number_ = number_ ? std::pair(std::min(number_->first, low), std::max(number_->second, high)) : std::pair(low, high);
+  }
+  void add_text(std::string low, std::string high) {
+    text_ = text_ ? std::pair(std::min(text_->first, low), std::max(text_->second, high)) : std::pair(std::move(low), std::move(high));
+  }
+  [[nodiscard]] std::string serialize(int64_t value) const {
+    if (type_ == ColumnType::kDecimal18_8) return decimal_bound(value);
+    return type_ == ColumnType::kInt ? int_bound(static_cast<int32_t>(value)) : long_bound(value);
+  }
+
+  ColumnType type_;
+  bool known_ = true;
+  std::optional<std::pair<int64_t, int64_t>> number_;
+  std::optional<std::pair<std::string, std::string>> text_;
+};
+
+// The column a leaf belongs to: its own, or the list it is the element of (which gets counts but no bounds).
+const Column* column_of(const TableSpec& table, int field_id) {
+  const auto found = std::find_if(table.columns.begin(), table.columns.end(), [&](const Column& c) { return c.field_id == field_id || c.element_id == field_id; });
+  return found == table.columns.end() ? nullptr : &*found;
+}
+
+void add_metrics(const TableSpec& table, const parquet::FileMetaData& metadata, DataFile* file) {
+  file->record_count = metadata.num_rows();
+  for (int group = 0; group < metadata.num_row_groups(); ++group) file->split_offsets.push_back(metadata.RowGroup(group)->file_offset());
+  for (int leaf = 0; leaf < metadata.num_columns(); ++leaf) {
+    const int id = metadata.schema()->Column(leaf)->schema_node()->field_id();
+    const Column* const owner = column_of(table, id);
+    if (!owner) continue;
+    BoundsGatherer bounds(owner->type);
+    int64_t values = 0, nulls = 0, bytes = 0;
+    for (int group = 0; group < metadata.num_row_groups(); ++group) {
+      const auto chunk = metadata.RowGroup(group)->ColumnChunk(leaf);
+      const auto statistics = chunk->is_stats_set() ? chunk->statistics() : nullptr;
+      values += chunk->num_values();
+      bytes += chunk->total_compressed_size();
+      if (statistics) nulls += statistics->null_count();
+      bounds.add(statistics);
+    }
+    file->column_sizes[id] = bytes;
+    file->value_counts[id] = values;
+    if (owner->element_id == id && owner->element_id != 0) continue;
+    file->null_value_counts[id] = nulls;
+    bounds.write(id, file);
+  }
+}
+
+arrow::Result<std::shared_ptr<arrow::Buffer>> write_parquet(const TableSpec& table, const std::shared_ptr<arrow::RecordBatch>& rows,
+                                                            std::shared_ptr<parquet::FileMetaData>* metadata) {
+  const auto marked = mark_uuids(table, rows);
+  ARROW_ASSIGN_OR_RAISE(const auto sink, arrow::io::BufferOutputStream::Create(rows->num_rows() * 64 + 4096));
+  ARROW_ASSIGN_OR_RAISE(const auto writer, parquet::arrow::FileWriter::Open(*marked->schema(), arrow::default_memory_pool(), sink, writer_properties(table)));
+  ARROW_ASSIGN_OR_RAISE(const auto as_table, arrow::Table::FromRecordBatches(marked->schema(), {marked}));
+  ARROW_RETURN_NOT_OK(writer->WriteTable(*as_table, kRowGroupRows));
+  ARROW_RETURN_NOT_OK(writer->Close());
+  *metadata = writer->metadata();
+  return sink->Finish();
+}
+
+Status check_schemas(const TableSpec& table, const std::vector<std::shared_ptr<arrow::RecordBatch>>& batches) {
+  for (const auto& batch : batches) {
+    bool fits = batch->num_columns() == static_cast<int>(table.columns.size());
+    for (int i = 0; fits && i < batch->num_columns(); ++i) fits = batch->schema()->field(i)->name() == table.columns[static_cast<size_t>(i)].name;
+    if (!fits)
+      return make_error(ErrorKind::kInvalidInput, "data file: a batch has not the columns of " + std::string(table.name) + " but " + batch->schema()->ToString());
+  }
+  return {};
+}
+
+Result<std::unique_ptr<parquet::arrow::FileReader>> open_parquet(const std::string& path) {
+  const auto source = arrow::io::ReadableFile::Open(path);
+  if (!source.ok()) return arrow_failed("open " + path, source.status());
+  auto reader = parquet::arrow::OpenFile(*source, arrow::default_memory_pool());
+  if (!reader.ok()) return arrow_failed("read " + path, reader.status(), ErrorKind::kCorrupt);
+  return *std::move(reader);
+}
+
+}  // namespace
+
+Result<std::vector<EncodedFile>> encode_data_files(const TableSpec& table, const std::vector<std::shared_ptr<arrow::RecordBatch>>& batches) {
+  K2_RETURN_IF_ERROR(check_schemas(table, batches));
+  std::vector<EncodedFile> files;
+  const auto joined = batches.size() == 1 ? arrow::Result<std::shared_ptr<arrow::RecordBatch>>(batches.front()) : arrow::ConcatenateRecordBatches(batches);
+  if (!joined.ok()) return arrow_failed("join batches", joined.status());
+  if ((*joined)->num_rows() == 0) return files;
+  for (Part& part : order_rows(table, **joined)) {
+    K2_TRY(const auto rows, take_rows(*joined, part.rows));
+    std::shared_ptr<parquet::FileMetaData> metadata;
+    const auto bytes = write_parquet(table, rows, &metadata);
+    if (!bytes.ok()) return arrow_failed("encode", bytes.status());
+    EncodedFile encoded{.file = {}, .bytes = *bytes};
+    encoded.file.day = part.day;
+    encoded.file.exchange = std::move(part.exchange);
+    encoded.file.file_size_in_bytes = (*bytes)->size();
+    encoded.file.sort_order_id = has_column(table, "timestamp") ? 1 : 0;
+    add_metrics(table, *metadata, &encoded.file);
+    files.push_back(std::move(encoded));
+  }
+  return files;
+}
+
+Result<ParquetFooter> read_footer(const std::string& path) {
+  try {
+    const auto metadata = parquet::ParquetFileReader::OpenFile(path)->metadata();
+    ParquetFooter footer;
+    footer.rows = metadata->num_rows();
+    for (int leaf = 0; leaf < metadata->num_columns(); ++leaf) footer.field_ids.push_back(metadata->schema()->Column(leaf)->schema_node()->field_id());
+    return footer;
+  } catch (const std::exception& error) {
+    return make_error(ErrorKind::kCorrupt, "data file: cannot read the footer of " + path + ": " + error.what());
+  }
+}
+
+Result<LogCoordinates> read_log_coordinates(const std::string& path) {
+  K2_TRY(const auto reader, open_parquet(path));
+  const parquet::SchemaDescriptor& schema = *reader->parquet_reader()->metadata()->schema();
+  std::vector<int> leaves;
+  for (const char* name : {"log_topic", "log_partition", "log_offset"}) {
+    const int leaf = schema.ColumnIndex(name);
+    if (leaf < 0) return make_error(ErrorKind::kCorrupt, "data file: " + path + " has no column " + name);
+    leaves.push_back(leaf);
+  }
+  auto table = reader->ReadTable(leaves);
+  if (!table.ok()) return arrow_failed("read " + path, table.status(), ErrorKind::kCorrupt);
+  const auto combined = (*table)->CombineChunksToBatch();
+  if (!combined.ok()) return arrow_failed("read " + path, combined.status());
+  LogCoordinates coordinates;
+  const auto& topics = column<arrow::StringArray>(**combined, "log_topic");
+  const auto& partitions = column<arrow::Int32Array>(**combined, "log_partition");
+  const auto& offsets = column<arrow::Int64Array>(**combined, "log_offset");
+  for (int64_t row = 0; row < (*combined)->num_rows(); ++row) {
+    coordinates.topics.emplace_back(topics.GetView(row));
+    coordinates.partitions.push_back(partitions.Value(row));
+    coordinates.offsets.push_back(offsets.Value(row));
+  }
+  return coordinates;
+}
+
+}  // namespace k2
