@@ -22,13 +22,14 @@ enum class Fault {
   kNone,
   kPowerCut,      // operation n and everything after it fails; survive() then says what the disk kept
   kIoError,       // operation n (write, truncate, sync, delete) fails once
+  kIoErrors,      // operation n and the next four fail
   kSyncError,     // sync number n fails once and, as Linux does, counts the writes as done that it did not do
   kReadError,     // read number n fails once
   kDiskFull,      // from operation n on writes fail, until four did
   kDiskStaysFull  // from operation n on all writes fail
 };
 
-/// What the disk has of the writes that no sync covered.
+/// What is left of the writes that no sync covered: after a power cut nothing or some, after the death of a process everything.
 enum class Survives { kNothing, kEverything, kSomeSectors };
 
 struct Write {
@@ -79,6 +80,7 @@ inline int next_operation(Operation operation) {
   switch (s.fault) {
     case Fault::kPowerCut: s.dead = true; ++s.failed; return SQLITE_IOERR;
     case Fault::kIoError: if (first) ++s.failed; return first ? (operation == Operation::kSync ? SQLITE_IOERR_FSYNC : SQLITE_IOERR_WRITE) : SQLITE_OK;
+    case Fault::kIoErrors: if (s.count < s.at + 5) ++s.failed; return s.count < s.at + 5 ? SQLITE_IOERR_WRITE : SQLITE_OK;
     case Fault::kSyncError: if (first) ++s.failed; return first ? SQLITE_IOERR_FSYNC : SQLITE_OK;
     case Fault::kReadError: if (first) ++s.failed; return first ? SQLITE_IOERR_READ : SQLITE_OK;
     case Fault::kDiskFull:
@@ -219,10 +221,9 @@ inline void survive(Survives survives, uint32_t seed = 0) {
   std::mt19937 random(seed);
   for (auto& [path, file] : state().files) {
     std::filesystem::remove(path + "-shm");
-    if (!std::filesystem::exists(path)) continue;
+    if (survives == Survives::kEverything || !std::filesystem::exists(path)) continue;
     std::string content = file.durable;
     for (const Write& write : file.pending) {
-      if (survives == Survives::kEverything) apply(content, write);
       if (survives != Survives::kSomeSectors || write.truncate) continue;
       constexpr size_t kSector = 512;
       for (size_t at = 0; at < write.bytes.size(); at += kSector)
