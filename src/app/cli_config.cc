@@ -7,7 +7,7 @@
 namespace k2 {
 
 void add_config_commands(CommandLine& commands) {
-  CLI::App* group = commands.add_group(commands.root(), "config", "Show or check the configuration");
+  CLI::App* group = commands.add_group(commands.root(), "config", "Show or check the configuration", {"k2 config show --origin", "k2 config check"});
   auto origin = std::make_shared<bool>(false);
   CLI::App* show = commands.add(*group, "show", "Print every setting, as a k2.toml",
                                 {"k2 config show", "k2 config show --origin      # and where each came from", "K2_SERVE_LISTEN=:9000 k2 config show"},

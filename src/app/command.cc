@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "app/version.h"
+#include "base/logging.h"
 
 namespace k2 {
 namespace {
@@ -56,6 +57,12 @@ class ExamplesFirst final : public CLI::Formatter {
   }
 };
 
+std::string example_lines(const std::vector<std::string>& examples) {
+  std::string lines;
+  for (const std::string& example : examples) lines += "  " + example + "\n";
+  return lines;
+}
+
 /// The word that no command knows, with the nearest that is known; empty when the error is another one.
 std::string unknown_word(const CLI::App& root) {
   const CLI::App* app = &root;
@@ -101,7 +108,7 @@ CommandLine::CommandLine() : impl_(std::make_unique<Impl>()) {
   app.require_subcommand(1);
   app.set_version_flag("--version,-V", version_text());
   app.failure_message(CLI::FailureMessage::simple);
-  add_config_commands(*this);
+  for (const auto add : {add_load_commands, add_query_commands, add_lake_commands, add_config_commands}) add(*this);
 }
 
 CommandLine::~CommandLine() = default;
@@ -110,9 +117,7 @@ CLI::App& CommandLine::root() { return impl_->app; }
 
 CLI::App* CommandLine::add(CLI::App& parent, std::string_view name, std::string_view summary, std::vector<std::string> examples, RunCommand run) {
   CLI::App* command = parent.add_subcommand(std::string(name), std::string(summary));
-  std::string examples_text;
-  for (const std::string& example : examples) examples_text += "  " + example + "\n";
-  command->footer(examples_text);
+  command->footer(example_lines(examples));
   command->set_help_flag("-h,--help", "show this")->group(kCommonGroup);
   command->add_option("--data-dir", impl_->data_dir, "where log, catalog and tables are (./k2-data)")->type_name("DIR")->group(kCommonGroup);
   command->add_option("--config", impl_->config_file, "configuration file, instead of the usual ones")->type_name("FILE")->group(kCommonGroup);
@@ -123,8 +128,9 @@ CLI::App* CommandLine::add(CLI::App& parent, std::string_view name, std::string_
   return command;
 }
 
-CLI::App* CommandLine::add_group(CLI::App& parent, std::string_view name, std::string_view summary) {
+CLI::App* CommandLine::add_group(CLI::App& parent, std::string_view name, std::string_view summary, std::vector<std::string> examples) {
   CLI::App* group = parent.add_subcommand(std::string(name), std::string(summary));
+  group->footer(example_lines(examples));
   group->require_subcommand(1);
   return group;
 }
@@ -152,6 +158,7 @@ int CommandLine::run(int argc, char** argv) {
   if (!config) return usage_error(config.error().message);
   impl_->context.config = *std::move(config);
   impl_->context.no_color |= wants_no_color();
+  set_log_level(impl_->context.quiet ? LogLevel::kError : impl_->context.verbose ? LogLevel::kDebug : LogLevel::kInfo);
   const Result<int> code = impl_->chosen(impl_->context);
   if (code) return *code;
   std::fprintf(stderr, "k2: %s\n", code.error().message.c_str());

@@ -56,7 +56,7 @@ class CommandLine {
   /// A command that can be run: `parent`'s subcommand with the common options. `examples` are whole lines, "k2 load asx ...".
   CLI::App* add(CLI::App& parent, std::string_view name, std::string_view summary, std::vector<std::string> examples, RunCommand run);
   /// A word that only groups commands: k2 load, k2 query.
-  CLI::App* add_group(CLI::App& parent, std::string_view name, std::string_view summary);
+  CLI::App* add_group(CLI::App& parent, std::string_view name, std::string_view summary, std::vector<std::string> examples);
   /// -o, for commands whose output is rows.
   void add_output(CLI::App& command);
   /// A flag that sets a configuration key.
@@ -67,7 +67,10 @@ class CommandLine {
   std::unique_ptr<Impl> impl_;
 };
 
-// Declared by their files; command_line.cc calls them all in the order of the help.
+// Declared by their files, in the order of the help.
+void add_load_commands(CommandLine& commands);
+void add_query_commands(CommandLine& commands);
+void add_lake_commands(CommandLine& commands);
 void add_config_commands(CommandLine& commands);
 
 }  // namespace k2

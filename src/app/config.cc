@@ -95,13 +95,13 @@ ConfigKey choice_key(std::string_view name, std::string_view doc, std::vector<st
 }
 
 ConfigKey instruments_key() {
-  ConfigKey key{"instruments", "quote currency by symbol, where the venue can't be asked",
+  ConfigKey key{"instruments", "currencies by symbol, \"BASE/QUOTE\", where the venue can't be asked",
                 [](Config& config, const Texts& texts) -> Status {
                   config.instruments.clear();
                   for (const std::string& text : texts) {
                     const size_t equals = text.find('=');
                     if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
-                      return refuse("cannot read \"" + text + "\": want SYMBOL=CURRENCY, as SOLUSDT=USDT");
+                      return refuse("cannot read \"" + text + "\": want SYMBOL=BASE/QUOTE, as SOLUSDT=SOL/USDT");
                     config.instruments[text.substr(0, equals)] = text.substr(equals + 1);
                   }
                   return {};

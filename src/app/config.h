@@ -60,7 +60,7 @@ struct Config {
   BinanceConfig binance;
   ServeConfig serve;
   QueryConfig query;
-  std::map<std::string, std::string> instruments;  // symbol -> quote currency, where the venue can't be asked
+  std::map<std::string, std::string> instruments;  // symbol -> "BASE/QUOTE", where the venue can't be asked
 
   /// Where each setting came from, by key name: "default", "environment K2_DATA_DIR", "./k2.toml:3", "flag".
   std::map<std::string, std::string, std::less<>> origins;

@@ -110,14 +110,14 @@ TEST_F(ConfigTest, ANamedFileMustExist) {
 }
 
 TEST_F(ConfigTest, InstrumentsAreATable) {
-  file("k2.toml", "[instruments]\nSOLUSDT = \"USDT\"\n");
+  file("k2.toml", "[instruments]\nSOLUSDT = \"SOL/USDT\"\n");
   const auto config = load();
   ASSERT_TRUE(config) << config.error().message;
-  EXPECT_EQ(config->instruments.at("SOLUSDT"), "USDT");
+  EXPECT_EQ(config->instruments.at("SOLUSDT"), "SOL/USDT");
 }
 
 TEST_F(ConfigTest, ShownConfigurationReadsBackTheSame) {
-  file("k2.toml", "[instruments]\nSOLUSDT = \"USDT\"\n[log]\nretention = \"90m\"\n");
+  file("k2.toml", "[instruments]\nSOLUSDT = \"SOL/USDT\"\n[log]\nretention = \"90m\"\n");
   const auto config = load();
   ASSERT_TRUE(config);
   places_.files.clear();

@@ -14,6 +14,9 @@
 
 #include "app/taken.h"
 #include "base/bytes.h"
+#include "base/crash_point.h"
+#include "base/logging.h"
+#include "base/metrics.h"
 #include "base/sha256.h"
 #include "codec/avro.h"
 #include "codec/schemas.h"
@@ -69,6 +72,23 @@ struct Plan {
   int64_t dead_letters = 0;
 };
 
+/// The process's counters of all that was ever ingested.
+struct IngestMetrics {
+  Counter& events = metrics().counter("k2_ingest_events_total", "Events appended to the log.");
+  Counter& duplicates = metrics().counter("k2_duplicates_dropped_total", "Events that the log had already.");
+  Counter& dead_letters = metrics().counter("k2_dead_letters_total", "Inputs that could not become events, kept in market.dead_letter.");
+  Counter& batches = metrics().counter("k2_log_appends_total", "Batches appended to the log.");
+  Counter& conflicts = metrics().counter("k2_log_append_conflicts_total", "Batches filtered again because another writer was first.");
+  Counter& unknown = metrics().counter("k2_log_append_unknown_outcomes_total", "Appends whose outcome had to be looked up.");
+  Counter& unavailable = metrics().counter("k2_log_append_retries_total", "Appends repeated because the log was unavailable.");
+  Gauge& last_append = metrics().gauge("k2_log_last_append_timestamp_seconds", "When the last batch was appended.");
+};
+
+IngestMetrics& ingest_metrics() {
+  static IngestMetrics all;
+  return all;
+}
+
 std::vector<Source*> sources_of(const Pending& batch) {
   std::vector<Source*> touched;
   for (const Item& item : batch.items)
@@ -116,7 +136,7 @@ struct Ingest::Impl {
   bool take(Pending& batch);
   Status write(const Pending& batch);
   Status try_write(const Pending& batch, const std::vector<Source*>& touched, std::optional<Plan>& in_doubt);
-  void note_trouble(ErrorKind kind);
+  void note_trouble(const Error& error);
   Status load_positions(const std::vector<Source*>& touched);
   Plan make_plan(const Pending& batch, const std::vector<Source*>& touched);
   Result<bool> landed(const Plan& plan);
@@ -153,6 +173,7 @@ Status Ingest::Impl::put_item(Source* source, uint64_t key, TimestampUs timestam
   std::unique_lock lock(mutex);
   room.wait(lock, [this] { return failure || (pending.items.size() < options.records_max && pending.bytes.size() < options.bytes_max); });
   if (failure) return std::unexpected(*failure);
+  K2_CRASH("C03");
   const size_t offset = pending.bytes.size();
   encode(pending.bytes);
   if (pending.items.empty()) oldest_pending = SteadyClock::now();
@@ -262,13 +283,19 @@ void Ingest::Impl::adopt(const Plan& plan, const Pending& batch) {
     ++source->version;
   }
   const std::scoped_lock lock(mutex);
+  const int64_t duplicates = static_cast<int64_t>(batch.items.size()) - dead_letters - plan.events;
+  ingest_metrics().events.add(static_cast<uint64_t>(plan.events));
+  ingest_metrics().duplicates.add(static_cast<uint64_t>(duplicates));
+  ingest_metrics().dead_letters.add(static_cast<uint64_t>(plan.dead_letters));
   counts.events_appended += plan.events;
-  counts.events_duplicate += static_cast<int64_t>(batch.items.size()) - dead_letters - plan.events;
+  counts.events_duplicate += duplicates;
   counts.dead_letters_appended += plan.dead_letters;
   counts.dead_letters_duplicate += dead_letters - plan.dead_letters;
   if (plan.records.empty()) return;
   ++counts.batches;
   counts.last_append_us = system_clock().now().us;
+  ingest_metrics().batches.add();
+  ingest_metrics().last_append.set(static_cast<double>(counts.last_append_us) / 1e6);
 }
 
 /// Waits, twice as long each time. False when it is time to give up.
@@ -298,11 +325,13 @@ Status Ingest::Impl::try_write(const Pending& batch, const std::vector<Source*>&
     adopt(plan, batch);
     return {};
   }
+  K2_CRASH("C04");
   if (auto appended = log.append(plan.records, plan.updates); !appended) {
     if (appended.error().kind == ErrorKind::kUnknownOutcome) in_doubt = std::move(plan);
     return std::unexpected(std::move(appended).error());
   }
   adopt(plan, batch);
+  K2_CRASH("C05");
   return {};
 }
 
@@ -316,7 +345,7 @@ Status Ingest::Impl::write(const Pending& batch) {
     const Status outcome = try_write(batch, touched, in_doubt);
     if (outcome) return {};
     const ErrorKind kind = outcome.error().kind;
-    note_trouble(kind);
+    note_trouble(outcome.error());
     if (kind == ErrorKind::kConflict) {
       if (++conflicts > kConflictsMax) return outcome;
     } else if (kind == ErrorKind::kUnknownOutcome || kind == ErrorKind::kUnavailable) {
@@ -328,11 +357,24 @@ Status Ingest::Impl::write(const Pending& batch) {
   }
 }
 
-void Ingest::Impl::note_trouble(ErrorKind kind) {
+void Ingest::Impl::note_trouble(const Error& error) {
   const std::scoped_lock lock(mutex);
-  if (kind == ErrorKind::kConflict) ++counts.conflicts;
-  if (kind == ErrorKind::kUnknownOutcome) ++counts.unknown_outcomes;
-  if (kind == ErrorKind::kUnavailable) ++counts.retries;
+  switch (error.kind) {
+    case ErrorKind::kConflict:
+      ++counts.conflicts;
+      ingest_metrics().conflicts.add();
+      return;  // the usual course of things beside another writer
+    case ErrorKind::kUnknownOutcome:
+      ++counts.unknown_outcomes;
+      ingest_metrics().unknown.add();
+      break;
+    case ErrorKind::kUnavailable:
+      ++counts.retries;
+      ingest_metrics().unavailable.add();
+      break;
+    default: break;
+  }
+  log_warning("log_append_failed", {{"kind", error_kind_name(error.kind)}, {"error", error.message}});
 }
 
 void Ingest::Impl::fail(Error error) {
@@ -350,6 +392,7 @@ uint64_t dead_letter_hash(int64_t line_number, std::string_view raw) {
 }
 
 Ingest::Ingest(Log& log, SchemaStore& schemas, const Options& options) : impl_(std::make_unique<Impl>(log, schemas, options)) {
+  ingest_metrics();  // so that they are shown from the start
   impl_->thread = std::jthread([impl = impl_.get()] { impl->run(); });
 }
 

@@ -1,0 +1,87 @@
+// k2 load asx, k2 load binance.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "app/command.h"
+#include "app/data_dir.h"
+#include "app/load.h"
+#include "app/output.h"
+#include "app/stop_signal.h"
+#include "base/logging.h"
+
+namespace k2 {
+namespace {
+
+struct LoadFlags {
+  std::string reference;
+  std::vector<std::string> trades;
+  std::vector<std::string> quotes;
+  std::vector<std::string> files;
+  std::string symbol;
+  LoadOptions options;
+};
+
+void print_summary(const CommandContext& context, const LoadReport& report) {
+  for (const std::string& note : report.notes) say(context, note);
+  for (const std::string& bad : report.first_bad) std::fprintf(stderr, "k2: dead letter: %s\n", bad.c_str());
+  const auto shown = static_cast<int64_t>(report.first_bad.size());
+  if (report.bad_rows > shown) std::fprintf(stderr, "k2: ... and %s more (k2 query dead-letters)\n", with_commas(report.bad_rows - shown).c_str());
+  say(context, with_commas(report.files) + (report.files == 1 ? " file, " : " files, ") + with_commas(report.rows) + " rows: " + with_commas(report.added) +
+                   " new, " + with_commas(report.there) + " there already, " + with_commas(report.bad_rows) + " dead letters");
+}
+
+Result<int> load_all(const CommandContext& context, const std::vector<LoadFile>& files, const LoadOptions& options) {
+  StopSignal stop;
+  K2_TRY(const std::unique_ptr<LocalLog> log, open_log(context.config));
+  Ingest ingest(*log, *log);
+  Progress progress(Progress::style_for(context.quiet));
+  Loader loader(ingest, progress, options, stop.token());
+  Status done;
+  for (const LoadFile& file : files)
+    if (done) done = loader.load(file);
+  progress.finish();
+  print_summary(context, loader.report());
+  if (!done) return std::unexpected(done.error());
+  return loader.report().bad_rows > 0 ? kExitPartial : kExitOk;
+}
+
+void add_bad_rows_flag(CLI::App& command, LoadOptions& options) {
+  command.add_option("--max-bad-rows", options.bad_rows_max, "give a file up after so many rows that cannot be read")
+      ->capture_default_str()
+      ->check(CLI::Range(int64_t{1}, int64_t{1'000'000}));
+}
+
+}  // namespace
+
+void add_load_commands(CommandLine& commands) {
+  CLI::App* group = commands.add_group(commands.root(), "load", "Load files into the log; a second load of a file adds nothing",
+                                       {"k2 load asx --reference company_info.csv --trades trades/7078.csv", "k2 load binance BTCUSDT-trades-2021-01-08.zip --symbol BTCUSDT"});
+  auto flags = std::make_shared<LoadFlags>();
+  CLI::App* asx = commands.add(*group, "asx", "ASX trade and quote files",
+                               {"k2 load asx --reference company_info.csv --trades trades/*.csv --quotes quotes/*.csv",
+                                "k2 load asx --reference company_info.csv --trades trades/7078.csv --data-dir /var/lib/k2",
+                                "k2 archive --until-caught-up        # then the rows are in the Iceberg tables"},
+                               [flags](CommandContext& context) -> Result<int> {
+                                 if (flags->trades.empty() && flags->quotes.empty()) return usage_error("load asx: name files with --trades or --quotes");
+                                 K2_TRY(const auto files, asx_files(flags->reference, flags->trades, flags->quotes));
+                                 return load_all(context, files, flags->options);
+                               });
+  asx->add_option("--reference", flags->reference, "company_info.csv: company ids and their symbols")->required()->type_name("FILE");
+  asx->add_option("--trades", flags->trades, "trade files, named <company id>.csv")->type_name("FILE ...");
+  asx->add_option("--quotes", flags->quotes, "quote files, named <company id>.csv")->type_name("FILE ...");
+  add_bad_rows_flag(*asx, flags->options);
+
+  CLI::App* binance = commands.add(*group, "binance", "Binance public trade dumps, plain or zipped",
+                                   {"k2 load binance BTCUSDT-trades-2021-01-08.zip --symbol BTCUSDT",
+                                    "k2 load binance --symbol BTCUSDT BTCUSDT-trades-*.zip"},
+                                   [flags](CommandContext& context) -> Result<int> {
+                                     K2_TRY(const InstrumentTable instruments, known_binance_instruments(context.config));
+                                     K2_TRY(const auto files, binance_files(flags->files, flags->symbol, instruments));
+                                     return load_all(context, files, flags->options);
+                                   });
+  binance->add_option("files", flags->files, "dump files")->required()->type_name("FILE ...");
+  binance->add_option("--symbol", flags->symbol, "the files' symbol; it is not in them")->required()->type_name("SYMBOL");
+  add_bad_rows_flag(*binance, flags->options);
+}
+
+}  // namespace k2

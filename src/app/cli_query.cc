@@ -1,0 +1,197 @@
+// k2 query trades|quotes|symbols|stats|snapshots|dead-letters, k2 sql.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "app/command.h"
+#include "app/data_dir.h"
+#include "app/output.h"
+#include "app/progress.h"
+#include "query/dead_letters.h"
+#include "query/engine.h"
+
+namespace k2 {
+namespace {
+
+constexpr int64_t kTableRows = 50;  // of trades and quotes as a table without --limit: what a screen shows
+
+struct QueryFlags {
+  std::vector<std::string> symbols;
+  std::string exchange;
+  std::string start;
+  std::string end;
+  int64_t limit = -1;
+  bool newest = false;
+  bool quotes = false;
+  std::vector<std::string> columns;
+  std::string read_token;
+  bool show_token = false;
+  std::string table = "trades_v2";
+  std::string sql;
+};
+
+/// What a question is asked of, opened in order and closed in reverse.
+struct Sources {
+  std::unique_ptr<LocalLog> log;
+  std::unique_ptr<Lake> lake;
+  std::unique_ptr<Engine> engine;
+  Cut cut;
+
+  static Result<Sources> open(const CommandContext& context, const std::string& read_token);
+};
+
+Result<Sources> Sources::open(const CommandContext& context, const std::string& read_token) {
+  K2_RETURN_IF_ERROR(require_data(context.config));
+  Sources sources;
+  K2_TRY(sources.log, open_log(context.config));
+  K2_TRY(sources.lake, open_lake(context.config));
+  EngineOptions options;
+  options.memory_limit = context.config.query.memory_limit;
+  options.threads = static_cast<int>(context.config.query.threads);
+  K2_TRY(sources.engine, Engine::open(*sources.lake, *sources.log, *sources.log, options));
+  if (read_token.empty()) {
+    K2_TRY(sources.cut, sources.engine->cut());
+  } else {
+    K2_TRY(sources.cut, sources.engine->cut_of(read_token));
+  }
+  return sources;
+}
+
+Result<int> print_all(const CommandContext& context, QueryResult& result) {
+  const auto rows = print(result, context);
+  if (!rows) return std::unexpected(rows.error());
+  return kExitOk;
+}
+
+Result<EventQuery> event_query(Channel channel, const QueryFlags& flags) {
+  const TimestampUs now = system_clock().now();
+  EventQuery query;
+  query.channel = channel;
+  query.symbols = flags.symbols;
+  query.exchange = flags.exchange;
+  query.columns = flags.columns;
+  if (!flags.start.empty()) {
+    K2_TRY(query.start, parse_time(flags.start, now));
+  }
+  if (!flags.end.empty()) {
+    K2_TRY(query.end, parse_time(flags.end, now));
+  }
+  if (flags.limit >= 0) query.limit = flags.limit;
+  if (flags.newest) query.order = EventOrder::kNewestFirst;
+  return query;
+}
+
+Result<int> query_events(const CommandContext& context, Channel channel, const QueryFlags& flags) {
+  auto query = event_query(channel, flags);
+  if (!query) return usage_error(query.error().message);
+  const bool is_screenful = output_format(context) == Format::kTable && !query->limit;
+  if (is_screenful) {
+    query->limit = kTableRows;
+    query->order = EventOrder::kNewestFirst;
+    if (query->columns.empty() && channel == Channel::kTrades) query->columns = {"timestamp", "exchange", "symbol", "side", "price", "quantity", "currency", "trade_id"};
+    if (query->columns.empty()) query->columns = {"timestamp", "exchange", "symbol", "bid_price", "bid_quantity", "ask_price", "ask_quantity", "currency"};
+  }
+  K2_TRY(const Sources sources, Sources::open(context, flags.read_token));
+  K2_TRY(const auto result, sources.engine->events(*query, sources.cut));
+  K2_TRY(const int64_t rows, print(*result, context));
+  if (is_screenful && rows == kTableRows) say(context, "the newest " + with_commas(rows) + " rows; --limit for more, -o csv for all columns");
+  if (flags.show_token) std::fprintf(stderr, "read_token %s\n", read_token(sources.cut).c_str());
+  return kExitOk;
+}
+
+Result<int> query_symbols(const CommandContext& context, const QueryFlags& flags) {
+  K2_TRY(const Sources sources, Sources::open(context, flags.read_token));
+  K2_TRY(const auto result, sources.engine->symbols(flags.quotes ? Channel::kQuotes : Channel::kTrades, sources.cut));
+  return print_all(context, *result);
+}
+
+Result<int> query_stats(const CommandContext& context, const QueryFlags&) {
+  K2_TRY(const Sources sources, Sources::open(context, ""));
+  K2_TRY(const auto result, sources.engine->stats(sources.cut));
+  return print_all(context, *result);
+}
+
+Result<int> query_snapshots(const CommandContext& context, const QueryFlags& flags) {
+  K2_TRY(const Sources sources, Sources::open(context, ""));
+  K2_TRY(const auto result, sources.engine->snapshots(flags.table));
+  return print_all(context, *result);
+}
+
+Result<int> query_dead_letters(const CommandContext& context, const QueryFlags& flags) {
+  K2_RETURN_IF_ERROR(require_data(context.config));
+  K2_TRY(const std::unique_ptr<LocalLog> log, open_log(context.config));
+  K2_TRY(const auto result, dead_letters(*log, *log, flags.limit));
+  return print_all(context, *result);
+}
+
+Result<int> run_sql(const CommandContext& context, const QueryFlags& flags) {
+  const auto run = [&]() -> Result<int> {
+    K2_TRY(const Sources sources, Sources::open(context, flags.read_token));
+    K2_TRY(const auto result, sources.engine->sql(flags.sql, sources.cut));
+    return print_all(context, *result);
+  };
+  auto done = run();
+  if (!done) return std::unexpected(done.error().with_context("sql: " + flags.sql.substr(0, 200)));
+  return done;
+}
+
+using RunQuery = Result<int> (*)(const CommandContext&, const QueryFlags&);
+
+CLI::App* add_query(CommandLine& commands, CLI::App& group, std::shared_ptr<QueryFlags> flags, std::string_view name, std::string_view summary,
+                    std::vector<std::string> examples, RunQuery run) {
+  CLI::App* command = commands.add(group, name, summary, std::move(examples), [flags, run](CommandContext& context) { return run(context, *flags); });
+  commands.add_output(*command);
+  return command;
+}
+
+void add_limit(CLI::App& command, QueryFlags& flags) {
+  command.add_option("--limit", flags.limit, "at most so many rows")->check(CLI::Range(int64_t{0}, int64_t{1} << 62))->type_name("N");
+}
+
+void add_token(CLI::App& command, QueryFlags& flags) {
+  command.add_option("--read-token", flags.read_token, "read what that earlier answer read")->type_name("TOKEN");
+}
+
+void add_event_flags(CLI::App& command, QueryFlags& flags) {
+  command.add_option("symbols", flags.symbols, "all without one")->type_name("SYMBOL ...");
+  command.add_option("--exchange", flags.exchange, "one venue: asx, binance")->type_name("NAME");
+  command.add_option("--start", flags.start, "from this time on: 2014-03-10, 2014-03-10T09:30Z, -15m")->type_name("TIME");
+  command.add_option("--end", flags.end, "before this time")->type_name("TIME");
+  add_limit(command, flags);
+  command.add_flag("--newest", flags.newest, "newest rows first (with --limit: the newest ones)");
+  command.add_option("--columns", flags.columns, "these columns, in this order")->delimiter(',')->type_name("A,B");
+  add_token(command, flags);
+  command.add_flag("--show-token", flags.show_token, "say the answer's read token on standard error");
+}
+
+}  // namespace
+
+void add_query_commands(CommandLine& commands) {
+  auto flags = std::make_shared<QueryFlags>();
+  CLI::App* group = commands.add_group(commands.root(), "query", "Ask for trades, quotes and what there is of them",
+                                       {"k2 query symbols", "k2 query trades BHP --start 2014-03-10 --end 2014-03-11 --limit 5", "k2 query trades BTCUSDT --start -15m -o csv"});
+  add_event_flags(*add_query(commands, *group, flags, "trades", "Trades, oldest first",
+                             {"k2 query trades BTCUSDT --start -15m", "k2 query trades BHP --start 2014-03-10 --end 2014-03-11 -o csv > bhp.csv",
+                              "k2 query trades BHP RIO --newest --limit 20 --columns timestamp,symbol,price,quantity", "k2 query trades -o parquet > all.parquet"},
+                             [](const CommandContext& c, const QueryFlags& f) { return query_events(c, Channel::kTrades, f); }),
+                  *flags);
+  add_event_flags(*add_query(commands, *group, flags, "quotes", "Quotes, oldest first", {"k2 query quotes BHP --newest --limit 10", "k2 query quotes BHP -o arrow > bhp.arrow"},
+                             [](const CommandContext& c, const QueryFlags& f) { return query_events(c, Channel::kQuotes, f); }),
+                  *flags);
+  CLI::App* symbols = add_query(commands, *group, flags, "symbols", "Symbols with counts, times and last prices", {"k2 query symbols", "k2 query symbols --quotes -o json"}, query_symbols);
+  symbols->add_flag("--quotes", flags->quotes, "of quotes instead of trades");
+  add_token(*symbols, *flags);
+  add_query(commands, *group, flags, "stats", "Rows, files and bytes of each table and of the log", {"k2 query stats"}, query_stats);
+  CLI::App* snapshots = add_query(commands, *group, flags, "snapshots", "A table's snapshots, newest first", {"k2 query snapshots", "k2 query snapshots quotes_v2 -o json"}, query_snapshots);
+  snapshots->add_option("table", flags->table, "trades_v2, quotes_v2 or coverage")->capture_default_str();
+  CLI::App* letters = add_query(commands, *group, flags, "dead-letters", "Inputs that could not become events, with the reason", {"k2 query dead-letters --limit 20", "k2 query dead-letters -o ndjson"}, query_dead_letters);
+  add_limit(*letters, *flags);
+
+  CLI::App* sql = add_query(commands, commands.root(), flags, "sql", "One SELECT over the views trades, quotes and coverage",
+                            {"k2 sql \"SELECT symbol, count(*), sum(quantity) FROM trades GROUP BY symbol\"",
+                             "k2 sql \"SELECT time_bucket(INTERVAL 1 minute, timestamp) AS minute, max(price) FROM trades WHERE symbol = 'BHP' GROUP BY 1 ORDER BY 1\" -o csv"},
+                            run_sql);
+  sql->add_option("statement", flags->sql, "the SELECT")->required()->type_name("SQL");
+  add_token(*sql, *flags);
+}
+
+}  // namespace k2

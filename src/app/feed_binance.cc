@@ -1,0 +1,174 @@
+#include "app/feed_binance.h"
+
+#include <sys/random.h>
+
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <optional>
+
+#include "app/data_dir.h"
+#include "base/crash_point.h"
+#include "base/logging.h"
+#include "base/metrics.h"
+#include "codec/binance.h"
+#include "codec/binance_info.h"
+#include "feed/binance_rest.h"
+
+namespace k2 {
+namespace {
+
+constexpr int64_t kRestConnectTimeoutUs = 3'000'000;  // the venue's answer is welcome, its silence must not hold up the start
+constexpr int64_t kRestTimeoutUs = 10'000'000;
+constexpr const char* kDeadLetterSource = "dead_letter/feed/binance";
+
+uint64_t random_bits() {
+  uint64_t bits = 0;
+  (void)!getrandom(&bits, sizeof bits, 0);
+  return bits;
+}
+
+/// Asks the venue for the symbols' currencies, and keeps the answer.
+void ask_instruments(const Config& config, const TlsTrust& trust, InstrumentTable& table) {
+  BinanceRestOptions options;
+  options.endpoints = config.binance.rest_endpoints;
+  options.http.trust = trust;
+  options.http.connect_timeout_us = kRestConnectTimeoutUs;
+  options.http.request_timeout_us = kRestTimeoutUs;
+  BinanceRest rest(options);
+  const auto answer = rest.exchange_info(config.binance.symbols);
+  if (!answer) {
+    log_info("instruments_from_cache", {{"reason", answer.error().message}});
+    return;
+  }
+  const auto asked = parse_binance_exchange_info(answer->body);
+  if (!asked) {
+    log_warning("instruments_unreadable", {{"endpoint", answer->endpoint}, {"error", asked.error().message}});
+    return;
+  }
+  table.merge(*asked);
+  if (const Status kept = keep_binance_exchange_info(config, answer->body); !kept) log_warning("instruments_not_kept", {{"error", kept.error().message}});
+}
+
+Status require_currencies(const Config& config, const InstrumentTable& table) {
+  for (const std::string& symbol : config.binance.symbols)
+    if (table.find(symbol) == nullptr)
+      return make_error(ErrorKind::kInvalidInput, "currency of " + symbol + " unknown: the venue could not be asked or does not list it; k2.toml can say it: "
+                                                      "[instruments] " + symbol + " = \"BASE/QUOTE\"");
+  return {};
+}
+
+/// Takes frames of all connections; a parser for each.
+class FrameIngest final : public FrameSink {
+ public:
+  FrameIngest(Ingest& ingest, std::shared_ptr<const InstrumentTable> instruments, std::function<void()> on_failure)
+      : ingest_(ingest), instruments_(std::move(instruments)), on_failure_(std::move(on_failure)), next_letter_(random_bits()) {}
+
+  void on_connected(uint64_t connection_id, std::string_view source) override {
+    log_info("feed_connected", {{"connection", connection_id}, {"url", source}});
+  }
+  void on_disconnected(uint64_t connection_id, std::string_view reason) override {
+    log_warning("feed_disconnected", {{"connection", connection_id}, {"reason", reason}});
+    const std::scoped_lock lock(mutex_);
+    parsers_.erase(connection_id);
+  }
+
+  void on_frame(const RawFrame& frame) override {
+    K2_CRASH("C02");
+    Line& line = line_of(frame.connection_id);
+    const Status parsed = frame.is_text ? line.parser.parse(frame.bytes, frame.received, line.frame)
+                                        : make_error(ErrorKind::kInvalidInput, "a binary message, which this stream does not have");
+    const Status put = parsed ? take(line.frame) : bury(frame, parsed.error().message);
+    if (!put) fail(put.error());
+  }
+
+  [[nodiscard]] Status health() const {
+    const std::scoped_lock lock(mutex_);
+    if (failure_) return std::unexpected(*failure_);
+    return {};
+  }
+
+ private:
+  struct Line {
+    explicit Line(std::shared_ptr<const InstrumentTable> instruments) : parser(std::move(instruments)) {}
+    BinanceParser parser;
+    BinanceFrame frame;
+  };
+
+  Line& line_of(uint64_t connection_id) {
+    const std::scoped_lock lock(mutex_);
+    return parsers_.try_emplace(connection_id, instruments_).first->second;
+  }
+
+  Status take(const BinanceFrame& frame) {
+    switch (frame.kind) {
+      case BinanceFrame::Kind::kTrade: return ingest_.put(frame.trade);
+      case BinanceFrame::Kind::kQuote: return ingest_.put(frame.quote);
+      case BinanceFrame::Kind::kReply:
+        if (frame.reply.is_error) log_warning("feed_refused", {{"code", frame.reply.error_code}, {"message", frame.reply.text}});
+        return {};
+      case BinanceFrame::Kind::kServerShutdown: log_info("feed_server_shutdown"); return {};
+      case BinanceFrame::Kind::kAggTrade:
+      case BinanceFrame::Kind::kOther:
+        metrics().counter("k2_feed_other_frames_total", "Well-formed frames that carry nothing k2 keeps.").add();
+        return {};
+    }
+    return {};
+  }
+
+  Status bury(const RawFrame& frame, const std::string& reason) {
+    log_debug("dead_letter", {{"reason", reason}, {"bytes", frame.bytes.size()}});
+    const DeadLetter letter{std::string(frame.source), reason, std::string(frame.bytes), frame.received};
+    return ingest_.put(letter, {kDeadLetterSource, next_letter_.fetch_add(1), false});
+  }
+
+  void fail(const Error& error) {
+    {
+      const std::scoped_lock lock(mutex_);
+      if (failure_) return;
+      failure_ = error;
+    }
+    log_error("feed_stopped", {{"error", error.message}});
+    if (on_failure_) on_failure_();
+  }
+
+  Ingest& ingest_;
+  const std::shared_ptr<const InstrumentTable> instruments_;
+  const std::function<void()> on_failure_;
+  std::atomic<uint64_t> next_letter_;
+  mutable std::mutex mutex_;
+  std::map<uint64_t, Line> parsers_;  // a Line is used by its connection's thread alone
+  std::optional<Error> failure_;
+};
+
+}  // namespace
+
+struct BinanceSource::Impl {
+  std::unique_ptr<FrameIngest> sink;
+  std::unique_ptr<BinanceFeed> feed;
+};
+
+BinanceSource::BinanceSource(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+BinanceSource::~BinanceSource() { stop(); }
+
+Result<std::unique_ptr<BinanceSource>> BinanceSource::start(const Config& config, Ingest& ingest, Options options) {
+  TlsTrust trust = options.trust;
+  if (trust.ca_file.empty()) trust.ca_file = config.binance.ca_file;
+  K2_TRY(InstrumentTable instruments, known_binance_instruments(config));
+  ask_instruments(config, trust, instruments);
+  K2_RETURN_IF_ERROR(require_currencies(config, instruments));
+  BinanceFeedOptions feed;
+  feed.symbols = config.binance.symbols;
+  feed.endpoints = config.binance.endpoints;
+  feed.trust = trust;
+  auto impl = std::make_unique<Impl>();
+  impl->sink = std::make_unique<FrameIngest>(ingest, std::make_shared<const InstrumentTable>(std::move(instruments)), std::move(options.on_failure));
+  K2_TRY(impl->feed, BinanceFeed::start(feed, *impl->sink));
+  return std::unique_ptr<BinanceSource>(new BinanceSource(std::move(impl)));
+}
+
+void BinanceSource::stop() { impl_->feed->stop(); }
+BinanceFeedStatus BinanceSource::status() const { return impl_->feed->status(); }
+Status BinanceSource::health() const { return impl_->sink->health(); }
+
+}  // namespace k2

@@ -1,0 +1,44 @@
+// BinanceSource: the live feed's whole way from the exchange to ingest: instruments, connection, parser, dead letters.
+//
+// Frames come on the connection's thread, are parsed there and put into ingest there; where ingest is full, the socket is not read.
+// Thread rule: all members from any thread; stop() once.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "app/config.h"
+#include "app/ingest.h"
+#include "base/result.h"
+#include "feed/binance_feed.h"
+
+namespace k2 {
+
+class BinanceSource {
+ public:
+  struct Options {
+    TlsTrust trust;                          // beside the configured ca_file
+    std::function<void()> on_failure;        // ingest has failed for good; called at most once, from a connection's thread
+  };
+
+  /// Asks the venue for its instruments (and goes on with what is known where it is away), then connects in the background. InvalidInput: a
+  /// symbol whose currency nobody knows; a malformed endpoint. `ingest` outlives it.
+  [[nodiscard]] static Result<std::unique_ptr<BinanceSource>> start(const Config& config, Ingest& ingest, Options options);
+  ~BinanceSource();
+  BinanceSource(const BinanceSource&) = delete;
+  BinanceSource& operator=(const BinanceSource&) = delete;
+
+  /// No frame is taken after it returns; what was taken is in ingest.
+  void stop();
+  [[nodiscard]] BinanceFeedStatus status() const;
+  /// The error of ingest that ended the feed.
+  [[nodiscard]] Status health() const;
+
+ private:
+  struct Impl;
+  explicit BinanceSource(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace k2
