@@ -78,23 +78,28 @@ std::string_view trim_right(std::string_view text) {
   return text;
 }
 
-simdjson::error_code read_token(ondemand::value value, Token& token) {
-  ondemand::json_type type;
-  if (const auto error = value.type().get(type)) return error;
-  switch (type) {
-    case ondemand::json_type::string: token.type = Token::Type::kString; return value.get_string().get(token.text);
-    case ondemand::json_type::boolean: token.type = Token::Type::kBool; return value.get_bool().get(token.boolean);
-    case ondemand::json_type::number:
+// `raw` is the token as simdjson's first stage delimits it: strings are closed and UTF-8, nothing else has been checked.
+// References, because a copied simdjson value costs a stalled store (measured: a third of all scanning).
+bool read_token(ondemand::value& value, Token& token) {
+  const std::string_view raw = trim_right(value.raw_json_token());
+  switch (raw.front()) {
+    case '"':
+      token.type = Token::Type::kString;
+      token.text = raw.substr(1, raw.size() - 2);
+      if (token.text.find('\\') == std::string_view::npos) [[likely]] return raw.size() >= 2 && raw.back() == '"';
+      return value.get_string().get(token.text) == simdjson::SUCCESS;
+    case 't':
+    case 'f':
+      token.type = Token::Type::kBool;
+      token.boolean = raw.front() == 't';
+      return raw == (token.boolean ? "true" : "false");
+    case 'n': token.type = Token::Type::kNull; return raw == "null";
+    case '{':
+    case '[': token.type = Token::Type::kContainer; return true;
+    default:  // whoever reads the number checks its spelling
       token.type = Token::Type::kNumber;
-      token.text = trim_right(value.raw_json_token());
-      return simdjson::SUCCESS;
-    case ondemand::json_type::null: {
-      token.type = Token::Type::kNull;
-      bool is_null = false;
-      const auto error = value.is_null().get(is_null);
-      return error || is_null ? error : simdjson::N_ATOM_ERROR;
-    }
-    default: token.type = Token::Type::kContainer; return simdjson::SUCCESS;
+      token.text = raw;
+      return true;
   }
 }
 
@@ -103,28 +108,34 @@ bool key_is(const char* raw_key, std::string_view name) {
   return std::memcmp(raw_key, name.data(), name.size()) == 0 && raw_key[name.size()] == '"';
 }
 
-// Reads a field with a name of one letter; false where the name is another one.
-Result<bool> scan_letter(const char* raw_key, simdjson::simdjson_result<ondemand::field>& field, Fields& fields) {
+enum class Letter : uint8_t { kTaken, kNoLetter, kRepeated, kUnreadable };
+
+// Takes a field whose name is one letter.
+Letter scan_letter(const char* raw_key, ondemand::value& value, Fields& fields) {
   const int index = letter_index(raw_key[0]);
-  if (index < 0 || raw_key[1] != '"') return false;
+  if (index < 0 || raw_key[1] != '"') return Letter::kNoLetter;
   const uint64_t bit = uint64_t{1} << index;
-  if (fields.seen & bit) return refuse(std::string("field ") + raw_key[0] + " occurs twice");
+  if (fields.seen & bit) return Letter::kRepeated;
   fields.seen |= bit;
-  if (const auto error = read_token(field.value_unsafe().value(), fields.tokens[static_cast<size_t>(index)])) return refuse_json(error);
-  return true;
+  return read_token(value, fields.tokens[static_cast<size_t>(index)]) ? Letter::kTaken : Letter::kUnreadable;
+}
+
+std::unexpected<Error> refuse_letter(const char* raw_key, Letter why) {
+  return refuse(std::string("field ") + raw_key[0] + (why == Letter::kRepeated ? " occurs twice" : " is not readable as JSON"));
 }
 
 Status scan_event(ondemand::object object, Fields& fields) {
   for (auto field : object) {
     if (field.error()) return refuse_json(field.error());
     const char* const raw_key = field.key().value_unsafe().raw();
-    K2_TRY(const bool taken, scan_letter(raw_key, field, fields));
-    if (!taken) fields.others = true;
+    const Letter letter = scan_letter(raw_key, field.value_unsafe().value(), fields);
+    if (letter == Letter::kNoLetter) fields.others = true;
+    else if (letter != Letter::kTaken) return refuse_letter(raw_key, letter);
   }
   return {};
 }
 
-Status scan_data(ondemand::value value, Scanned& scanned) {
+Status scan_data(ondemand::value& value, Scanned& scanned) {
   if (scanned.has_data) return refuse("field data occurs twice");
   scanned.has_data = true;
   ondemand::json_type type;
@@ -147,14 +158,14 @@ Status scan_frame(ondemand::object object, Scanned& scanned) {
       if (scanned.has_stream) return refuse("field stream occurs twice");
       scanned.has_stream = true;
       Token token;
-      if (const auto error = read_token(field.value_unsafe().value(), token)) return refuse_json(error);
-      if (token.type != Token::Type::kString) return refuse("field stream is not a string");
+      if (!read_token(field.value_unsafe().value(), token) || token.type != Token::Type::kString) return refuse("field stream is not a string");
       scanned.stream = token.text;
     } else if (key_is(raw_key, "data")) {
       K2_RETURN_IF_ERROR(scan_data(field.value_unsafe().value(), scanned));
     } else {
-      K2_TRY(const bool taken, scan_letter(raw_key, field, scanned.outer));
-      if (taken) continue;
+      const Letter letter = scan_letter(raw_key, field.value_unsafe().value(), scanned.outer);
+      if (letter == Letter::kTaken) continue;
+      if (letter != Letter::kNoLetter) return refuse_letter(raw_key, letter);
       if (key_is(raw_key, "id")) scanned.has_id = true;
       scanned.has_foreign = true;
     }

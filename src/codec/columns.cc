@@ -123,7 +123,7 @@ class StringColumn {
   }
   void append(std::string_view text) {
     offsets_.UnsafeAppend(static_cast<int32_t>(text_.length()));
-    text_.UnsafeAppend(text.data(), static_cast<int64_t>(text.size()));
+    if (!text.empty()) text_.UnsafeAppend(text.data(), static_cast<int64_t>(text.size()));
   }
   [[nodiscard]] int64_t size_bytes() const { return offsets_.length() * 4 + text_.length(); }
   [[nodiscard]] int64_t rows() const { return offsets_.length(); }

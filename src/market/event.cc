@@ -18,7 +18,7 @@ Result<Enum> parse_name(const std::array<std::string_view, N>& names, std::strin
   return static_cast<Enum>(found - names.begin());
 }
 
-constexpr bool must_escape(char c) { return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\'; }
+constexpr auto kMustEscape = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\'; };
 
 void append_escaped(std::string& out, char c) {
   switch (c) {
@@ -47,7 +47,7 @@ Result<Side> parse_side(std::string_view name) { return parse_name<Side>(kSideNa
 void append_json_string(std::string& out, std::string_view text) {
   out += '"';
   while (!text.empty()) {
-    const auto plain = static_cast<size_t>(std::find_if(text.begin(), text.end(), must_escape) - text.begin());
+    const auto plain = static_cast<size_t>(std::find_if(text.begin(), text.end(), kMustEscape) - text.begin());
     out.append(text.substr(0, plain));
     text.remove_prefix(plain);
     if (text.empty()) break;
