@@ -83,6 +83,8 @@ struct HttpStreamReply {
   /// Called on a pool thread once the head is on its way. Either writes the whole body and finishes, or keeps the stream for others
   /// to push into and returns, so that long-lived streams hold no thread. HEAD: not called.
   std::function<void(std::shared_ptr<HttpStream>)> start;
+  /// Has no end of its own (events): ended as soon as the server stops, where others have the drain time.
+  bool is_live = false;
 };
 
 /// A WebSocket on the server's side.
@@ -188,8 +190,8 @@ class HttpServer {
   [[nodiscard]] std::string url() const;
   [[nodiscard]] HttpServerCounts counts() const;
 
-  /// Takes no new connections, ends idle ones, lets running requests finish, tells streams and sessions (close code 1001) that it
-  /// is over; after `drain_us` tears what is left. Returns when all threads have ended. Not from a handler.
+  /// Takes no new connections, ends idle ones, live streams and sessions (close code 1001), lets running requests finish; after `drain_us`
+  /// asks their stop tokens and tears what is left. Returns when all threads have ended, so handlers must heed the token. Not from a handler.
   void stop(int64_t drain_us = 5'000'000);
 
  private:

@@ -162,6 +162,11 @@ void Transport::shutdown_send() {
   if (!is_closed_) socket_.shutdown(tcp::socket::shutdown_send, ignored);
 }
 
+void Transport::shutdown_receive() {
+  error_code ignored;
+  if (!is_closed_) socket_.shutdown(tcp::socket::shutdown_receive, ignored);
+}
+
 bool Transport::is_peer_gone() {
   if (is_closed_) return true;
   pollfd look{socket_.native_handle(), POLLRDHUP, 0};

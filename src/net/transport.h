@@ -74,6 +74,8 @@ class Transport {
   [[nodiscard]] bool is_closed() const { return is_closed_; }
   /// No more bytes from us; what the peer still sends can be read.
   void shutdown_send();
+  /// Reads end; an answer can still be written.
+  void shutdown_receive();
   /// Whether the peer has ended its side or the connection is broken. Looks at the socket only; takes no bytes.
   [[nodiscard]] bool is_peer_gone();
 
