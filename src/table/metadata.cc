@@ -4,6 +4,7 @@
 #include <unordered_set>
 
 #include "base/assert.h"
+#include "table/schema.h"
 
 namespace k2 {
 namespace {
@@ -11,69 +12,10 @@ namespace {
 using nlohmann::json;
 
 constexpr int kFormatVersion = 2;
-constexpr int kFirstPartitionFieldId = 1000;
 constexpr int64_t kPreviousVersionsMax = 100;
+constexpr int64_t kSnapshotsKept = 1000;
 
 std::unexpected<Error> corrupt(std::string what) { return make_error(ErrorKind::kCorrupt, "table metadata: " + std::move(what)); }
-
-json column_type(const Column& column) {
-  switch (column.type) {
-    case ColumnType::kUuid: return "uuid";
-    case ColumnType::kString: return "string";
-    case ColumnType::kTimestampUs: return "timestamptz";
-    case ColumnType::kDecimal18_8: return "decimal(18, 8)";
-    case ColumnType::kStringList: return {{"type", "list"}, {"element-id", column.element_id}, {"element", "string"}, {"element-required", true}};
-    case ColumnType::kLong: return "long";
-    case ColumnType::kInt: return "int";
-  }
-  return {};
-}
-
-json schema_json(const TableSpec& spec) {
-  json fields = json::array();
-  for (const Column& column : spec.columns) {
-    json field{{"id", column.field_id}, {"name", column.name}, {"required", column.required}, {"type", column_type(column)}};
-    if (!column.doc.empty()) field["doc"] = column.doc;
-    fields.push_back(std::move(field));
-  }
-  return {{"type", "struct"}, {"schema-id", 0}, {"identifier-field-ids", json::array()}, {"fields", std::move(fields)}};
-}
-
-int32_t field_id(const TableSpec& spec, std::string_view name) {
-  const auto column = std::find_if(spec.columns.begin(), spec.columns.end(), [&](const Column& c) { return c.name == name; });
-  K2_ASSERT(column != spec.columns.end());
-  return column->field_id;
-}
-
-bool has_column(const TableSpec& spec, std::string_view name) {
-  return std::any_of(spec.columns.begin(), spec.columns.end(), [&](const Column& c) { return c.name == name; });
-}
-
-json partition_spec_json(const TableSpec& spec) {
-  json fields = json::array();
-  if (spec.partitioned_by_day_and_exchange) {
-    fields.push_back({{"source-id", field_id(spec, "timestamp")}, {"field-id", kFirstPartitionFieldId}, {"transform", "day"}, {"name", "timestamp_day"}});
-    fields.push_back({{"source-id", field_id(spec, "exchange")}, {"field-id", kFirstPartitionFieldId + 1}, {"transform", "identity"}, {"name", "exchange"}});
-  }
-  return {{"spec-id", 0}, {"fields", std::move(fields)}};
-}
-
-// Sort order 1: symbol, then timestamp. Tables without those columns have Iceberg's unsorted order 0.
-json sort_orders_json(const TableSpec& spec) {
-  json orders = json::array({{{"order-id", 0}, {"fields", json::array()}}});
-  if (!has_column(spec, "timestamp")) return orders;
-  json fields = json::array();
-  for (const std::string_view name : {"symbol", "timestamp"})
-    fields.push_back({{"transform", "identity"}, {"source-id", field_id(spec, name)}, {"direction", "asc"}, {"null-order", "nulls-first"}});
-  orders.push_back({{"order-id", 1}, {"fields", std::move(fields)}});
-  return orders;
-}
-
-int32_t last_column_id(const TableSpec& spec) {
-  int32_t last = 0;
-  for (const Column& column : spec.columns) last = std::max({last, column.field_id, column.element_id});
-  return last;
-}
 
 int64_t summary_number(const std::map<std::string, std::string>& summary, const char* key) {
   const auto found = summary.find(key);
@@ -117,7 +59,8 @@ const json* by_id(const json& list, const char* key, const json& id) {
 TableMetadata TableMetadata::create(const TableSpec& spec, const std::string& location, const std::string& uuid, TimestampUs now) {
   json properties{{"write.parquet.compression-codec", "zstd"},
                   {"write.metadata.delete-after-commit.enabled", "true"},
-                  {"write.metadata.previous-versions-max", std::to_string(kPreviousVersionsMax)}};
+                  {"write.metadata.previous-versions-max", std::to_string(kPreviousVersionsMax)},
+                  {std::string(kPropertySnapshotsKept), std::to_string(kSnapshotsKept)}};
   if (spec.read_only) properties[std::string(kPropertyReadOnly)] = "true";
   const json sort_orders = sort_orders_json(spec);
   TableMetadata metadata;
@@ -157,6 +100,10 @@ Result<TableMetadata> TableMetadata::parse(std::string_view text) {
   K2_RETURN_IF_ERROR(metadata.index());
   if (const auto current = metadata.current_snapshot(); current && !metadata.find(*current))
     return corrupt("current-snapshot-id " + std::to_string(current->value) + " names no snapshot");
+  const auto refs = j.value("refs", json());
+  if (refs.is_object() && refs.contains("main") && refs["main"].is_object() &&
+      refs["main"].value("snapshot-id", json()) != j.value("current-snapshot-id", json()))
+    return corrupt("current-snapshot-id " + j.value("current-snapshot-id", json()).dump() + " is not the head of branch main, " + refs["main"].dump());
   return metadata;
 }
 
@@ -249,18 +196,47 @@ TableMetadata TableMetadata::with_snapshot(const SnapshotInfo& snapshot, const s
   j["last-sequence-number"] = snapshot.sequence_number;
   j["last-updated-ms"] = committed_ms;
 
-  const auto kept_text = property("write.metadata.previous-versions-max");
-  const int64_t kept = kept_text ? std::max<int64_t>(1, std::strtoll(kept_text->c_str(), nullptr, 10)) : kPreviousVersionsMax;
-  const bool deletes = property("write.metadata.delete-after-commit.enabled") == "true";
-  json& log = j["metadata-log"];
-  const auto surplus = std::max<int64_t>(0, static_cast<int64_t>(log.size()) - kept);
-  for (int64_t i = 0; i < surplus && deletes; ++i) dropped->push_back(log[static_cast<size_t>(i)].value("metadata-file", ""));
-  log.erase(log.begin(), log.begin() + surplus);
-
   SnapshotInfo info = snapshot;
   info.committed = {committed_ms * 1000};
   next.snapshots_.push_back(std::move(info));
+  next.drop_metadata_log(dropped);
+  next.drop_snapshots(dropped);
   return next;
+}
+
+int64_t TableMetadata::number_property(std::string_view name, int64_t fallback) const {
+  const auto text = property(name);
+  return text ? std::max<int64_t>(1, std::strtoll(text->c_str(), nullptr, 10)) : fallback;
+}
+
+void TableMetadata::drop_metadata_log(std::vector<std::string>* dropped) {
+  json& log = json_["metadata-log"];
+  const bool deletes = property("write.metadata.delete-after-commit.enabled") == "true";
+  const auto surplus = std::max<int64_t>(0, static_cast<int64_t>(log.size()) - number_property("write.metadata.previous-versions-max", kPreviousVersionsMax));
+  for (int64_t i = 0; i < surplus && deletes; ++i) dropped->push_back(log[static_cast<size_t>(i)].value("metadata-file", ""));
+  log.erase(log.begin(), log.begin() + surplus);
+}
+
+void TableMetadata::drop_snapshots(std::vector<std::string>* dropped) {
+  const auto surplus = std::max<int64_t>(0, static_cast<int64_t>(snapshots_.size()) - number_property(kPropertySnapshotsKept, kSnapshotsKept));
+  if (surplus == 0) return;
+  std::unordered_set<int64_t> referenced;
+  for (const auto& [name, reference] : json_["refs"].items()) referenced.insert(reference.value("snapshot-id", int64_t{-1}));
+  std::unordered_set<int64_t> gone;
+  for (int64_t i = 0; i < surplus; ++i) {
+    const int64_t id = snapshots_[static_cast<size_t>(i)].id.value;
+    if (referenced.contains(id)) continue;
+    gone.insert(id);
+    dropped->push_back(manifest_list({id}));
+  }
+  const auto is_gone = [&](const json& item) { return gone.contains(item.value("snapshot-id", int64_t{-1})); };
+  std::erase_if(snapshots_, [&](const SnapshotInfo& snapshot) { return gone.contains(snapshot.id.value); });
+  for (const char* list : {"snapshots", "snapshot-log"}) {
+    json kept = json::array();
+    for (json& item : json_[list])
+      if (!is_gone(item)) kept.push_back(std::move(item));
+    json_[list] = std::move(kept);
+  }
 }
 
 }  // namespace k2

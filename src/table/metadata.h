@@ -21,6 +21,7 @@ inline constexpr std::string_view kSummaryOffsetStart = "k2.offset-start";
 inline constexpr std::string_view kSummaryLogId = "k2.log-id";
 inline constexpr std::string_view kSummaryCommitId = "k2.commit-id";
 inline constexpr std::string_view kPropertyReadOnly = "k2.read-only";
+inline constexpr std::string_view kPropertySnapshotsKept = "k2.snapshots-kept";
 
 class TableMetadata {
  public:
@@ -54,16 +55,20 @@ class TableMetadata {
   /// The ancestor of the current snapshot (itself included) that carries this commit id.
   [[nodiscard]] const SnapshotInfo* find_commit(std::string_view commit_id) const;
 
-  /// The next metadata: `snapshot` is the new head of main, and the file this one was read from joins the metadata log. `dropped` gets the
-  /// log entries that fell off its end (write.metadata.previous-versions-max) where the table wants their files deleted.
+  /// The next metadata: `snapshot` is the new head of main, and the file this one was read from joins the metadata log. Two bounds keep it from
+  /// growing for ever: the metadata log (write.metadata.previous-versions-max) and the snapshots (k2.snapshots-kept; a branch's or tag's
+  /// stay). `dropped` gets the URIs of the files that only what was let go referred to.
   [[nodiscard]] TableMetadata with_snapshot(const SnapshotInfo& snapshot, const std::string& manifest_list, const std::string& previous_location,
                                             std::vector<std::string>* dropped) const;
 
  private:
   [[nodiscard]] Status index();
+  [[nodiscard]] int64_t number_property(std::string_view name, int64_t fallback) const;
+  void drop_metadata_log(std::vector<std::string>* dropped);
+  void drop_snapshots(std::vector<std::string>* dropped);
   [[nodiscard]] const SnapshotInfo* parent_of(const SnapshotInfo& snapshot) const;
 
-  nlohmann::json json_;
+  nlohmann::json json_;  // the whole file, unknown fields included
   std::vector<SnapshotInfo> snapshots_;  // in the file's order
 };
 
