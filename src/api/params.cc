@@ -1,0 +1,160 @@
+#include "api/params.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "net/http_message.h"
+
+namespace k2 {
+namespace {
+
+constexpr size_t kTextBytesMax = 256;  // of a symbol or a venue's name
+constexpr size_t kSymbolsMax = 1'000;
+
+bool read_count(std::string_view text, int64_t at_least, int64_t at_most, int64_t& count) {
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), count);
+  return read.ec == std::errc() && read.ptr == text.data() + text.size() && count >= at_least && count <= at_most;
+}
+
+bool set_symbol(RequestQuery& query, std::string_view value, TimestampUs) {
+  while (true) {
+    const size_t comma = std::min(value.find(','), value.size());
+    if (comma == 0 || comma > kTextBytesMax || query.events.symbols.size() >= kSymbolsMax) return false;
+    query.events.symbols.emplace_back(value.substr(0, comma));
+    if (comma == value.size()) return true;
+    value.remove_prefix(comma + 1);
+  }
+}
+
+bool set_exchange(RequestQuery& query, std::string_view value, TimestampUs) {
+  query.events.exchange = value;
+  return !value.empty() && value.size() <= kTextBytesMax;
+}
+
+bool set_time(std::optional<TimestampUs>& to, std::string_view value, TimestampUs now) {
+  const auto time = parse_time(value, now);
+  if (time) to = *time;
+  return time.has_value();
+}
+
+bool set_start(RequestQuery& query, std::string_view value, TimestampUs now) { return set_time(query.events.start, value, now); }
+bool set_end(RequestQuery& query, std::string_view value, TimestampUs now) { return set_time(query.events.end, value, now); }
+
+bool set_window(RequestQuery& query, std::string_view value, TimestampUs now) {
+  int64_t minutes = 0;
+  if (!read_count(value, 1, 525'600, minutes)) return false;
+  query.window_minutes = minutes;
+  query.events.start = TimestampUs{now.us - minutes * 60 * kUsPerSecond};
+  return true;
+}
+
+bool set_limit(RequestQuery& query, std::string_view value, TimestampUs) {
+  int64_t limit = 0;
+  if (!read_count(value, 1, kLimitMax, limit)) return false;
+  query.events.limit = limit;
+  return true;
+}
+
+bool set_order(RequestQuery& query, std::string_view value, TimestampUs) {
+  query.events.order = value == "oldest" ? EventOrder::kOldestFirst : EventOrder::kNewestFirst;
+  return value == "oldest" || value == "newest";
+}
+
+bool set_format(RequestQuery& query, std::string_view value, TimestampUs) {
+  const auto format = parse_format(value);
+  if (!format || *format == Format::kTable) return false;
+  query.format = *format;
+  return true;
+}
+
+bool set_times(RequestQuery& query, std::string_view value, TimestampUs) {
+  query.options.integer_times = value == "us";
+  return value == "us" || value == "rfc3339";
+}
+
+bool set_read_token(RequestQuery& query, std::string_view value, TimestampUs) {
+  query.read_token = value;
+  return !value.empty() && value.size() <= kReadTokenBytesMax;
+}
+
+bool set_channel(RequestQuery& query, std::string_view value, TimestampUs) {
+  query.events.channel = value == "quotes" ? Channel::kQuotes : Channel::kTrades;
+  return value == "quotes" || value == "trades";
+}
+
+constexpr std::string_view kTimeAllowed = "a time: 2014-03-10, 2014-03-10T09:30:00Z, -15m, or microseconds since 1970";
+
+constexpr Param kSymbol{"symbol", "a symbol, several by comma or by repeating it", true, set_symbol};
+constexpr Param kFormat{"format", "json, ndjson, csv, arrow or parquet", false, set_format};
+constexpr Param kTimes{"times", "rfc3339 or us", false, set_times};
+constexpr Param kReadToken{"read_token", "the read_token of an earlier answer", false, set_read_token};
+
+constexpr Param kEventParams[] = {
+    kSymbol,
+    {"exchange", "a venue's name: asx, binance", false, set_exchange},
+    {"start", kTimeAllowed, false, set_start},
+    {"end", kTimeAllowed, false, set_end},
+    {"window_minutes", "a number of minutes from 1 to 525600, in place of start", false, set_window},
+    {"limit", "a number of rows from 1 to 1000000", false, set_limit},
+    {"order", "newest (first) or oldest (first)", false, set_order},
+    kFormat,
+    kTimes,
+    kReadToken,
+};
+
+constexpr Param kSymbolParams[] = {{"channel", "trades or quotes", false, set_channel}, kFormat, kTimes, kReadToken};
+constexpr Param kStreamParams[] = {kSymbol};
+
+std::string names_of(std::span<const Param> params) {
+  std::string names;
+  for (const Param& param : params) names.append(names.empty() ? "" : ", ").append(param.name);
+  return names;
+}
+
+size_t count_of(const QueryParams& given, std::string_view name) {
+  return static_cast<size_t>(std::ranges::count_if(given, [&](const auto& pair) { return pair.first == name; }));
+}
+
+}  // namespace
+
+std::span<const Param> event_params() { return kEventParams; }
+std::span<const Param> symbol_params() { return kSymbolParams; }
+std::span<const Param> stream_params() { return kStreamParams; }
+
+std::expected<RequestQuery, ParamError> read_params(std::span<const Param> params, const QueryParams& given, TimestampUs now) {
+  RequestQuery query;
+  query.events.limit = kLimitDefault;
+  query.events.order = EventOrder::kNewestFirst;
+  for (const auto& [name, value] : given) {
+    const auto param = std::ranges::find(params, name, &Param::name);
+    if (param == params.end()) return std::unexpected(ParamError{name, "unknown parameter \"" + name + "\"; known: " + names_of(params)});
+    if (!param->repeats && count_of(given, name) > 1) return std::unexpected(ParamError{name, "\"" + name + "\" is given more than once"});
+    if (!param->set(query, value, now))
+      return std::unexpected(ParamError{name, "\"" + value.substr(0, 64) + "\" is not allowed for " + name + ": want " + std::string(param->allowed)});
+  }
+  if (query.window_minutes && count_of(given, "start") > 0)
+    return std::unexpected(ParamError{"window_minutes", "window_minutes and start exclude each other"});
+  if (query.events.start && query.events.end && *query.events.start > *query.events.end)
+    return std::unexpected(ParamError{"end", "end lies before start"});
+  return query;
+}
+
+std::optional<Format> accepted_format(std::string_view accept) {
+  if (accept.empty()) return Format::kJson;
+  while (!accept.empty()) {
+    const size_t comma = std::min(accept.find(','), accept.size());
+    std::string_view type = accept.substr(0, comma);
+    type = type.substr(0, type.find(';'));
+    while (type.starts_with(' ')) type.remove_prefix(1);
+    while (type.ends_with(' ')) type.remove_suffix(1);
+    if (type == "*/*" || equal_ignoring_case(type, "application/*")) return Format::kJson;
+    for (const Format format : {Format::kJson, Format::kNdjson, Format::kCsv, Format::kArrow, Format::kParquet}) {
+      const std::string_view ours = media_type(format);
+      if (equal_ignoring_case(type, ours.substr(0, ours.find(';')))) return format;
+    }
+    accept.remove_prefix(std::min(comma + 1, accept.size()));
+  }
+  return std::nullopt;
+}
+
+}  // namespace k2
