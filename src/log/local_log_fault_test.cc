@@ -14,8 +14,8 @@ using fault_vfs::Fault;
 using fault_vfs::Survives;
 using testing::IsEmpty;
 
-constexpr int64_t kEvents = 9;
-constexpr int64_t kTrimBelow = 4;
+constexpr int64_t kEvents = 6;
+constexpr int64_t kTrimBelow = 3;
 
 struct Outcome {
   int64_t acknowledged = 0;           // events that append() said are durable
