@@ -4,6 +4,7 @@
 #include <arrow/compute/api_vector.h>
 #include <arrow/extension/uuid.h>
 #include <arrow/io/api.h>
+#include <arrow/util/key_value_metadata.h>
 #include <parquet/arrow/reader.h>
 #include <parquet/arrow/writer.h>
 #include <parquet/exception.h>
@@ -18,6 +19,7 @@
 #include <tuple>
 #include <unordered_map>
 
+#include "base/assert.h"
 #include "base/time.h"
 
 namespace k2 {
@@ -127,14 +129,39 @@ Result<std::shared_ptr<arrow::RecordBatch>> take_rows(const std::shared_ptr<arro
 
 // --- Parquet ------------------------------------------------------------------------------------------------------------
 
-// Parquet has a logical type for UUIDs, which Arrow writes for its uuid extension type.
-std::shared_ptr<arrow::RecordBatch> mark_uuids(const TableSpec& table, const std::shared_ptr<arrow::RecordBatch>& batch) {
-  auto columns = batch->columns();
-  auto fields = batch->schema()->fields();
+std::shared_ptr<arrow::KeyValueMetadata> field_id_metadata(int32_t id) { return arrow::key_value_metadata({"PARQUET:field_id"}, {std::to_string(id)}); }
+
+// The type a batch must have for a column (codec/columns.h makes it).
+std::shared_ptr<arrow::DataType> batch_type(const Column& column) {
+  switch (column.type) {
+    case ColumnType::kUuid: return arrow::fixed_size_binary(16);
+    case ColumnType::kString: return arrow::utf8();
+    case ColumnType::kTimestampUs: return arrow::timestamp(arrow::TimeUnit::MICRO, "UTC");
+    case ColumnType::kDecimal18_8: return arrow::decimal128(18, 8);
+    case ColumnType::kStringList: return arrow::list(arrow::field("element", arrow::utf8(), false, field_id_metadata(column.element_id)));
+    case ColumnType::kLong: return arrow::int64();
+    case ColumnType::kInt: return arrow::int32();
+  }
+  K2_ASSERT(!"a column type without an Arrow type");
+}
+
+// The batch as it is stored: names, nullability and field ids are the table's, whatever metadata the batch came with; Parquet has a logical type for
+// UUIDs, which Arrow writes for its uuid extension type.
+std::shared_ptr<arrow::RecordBatch> as_stored(const TableSpec& table, const std::shared_ptr<arrow::RecordBatch>& batch) {
+  arrow::FieldVector fields;
+  arrow::ArrayVector columns;
   for (size_t i = 0; i < table.columns.size(); ++i) {
-    if (table.columns[i].type != ColumnType::kUuid) continue;
-    columns[i] = arrow::ExtensionType::WrapArray(arrow::extension::uuid(), columns[i]);
-    fields[i] = fields[i]->WithType(arrow::extension::uuid());
+    const Column& column = table.columns[i];
+    const bool is_uuid = column.type == ColumnType::kUuid;
+    const auto type = is_uuid ? arrow::extension::uuid() : batch_type(column);
+    fields.push_back(arrow::field(std::string(column.name), type, !column.required, field_id_metadata(column.field_id)));
+    const auto array = batch->column(static_cast<int>(i));
+    if (is_uuid) columns.push_back(arrow::ExtensionType::WrapArray(type, array));
+    else if (column.type == ColumnType::kStringList) {  // the element's field id hangs on the type
+      const auto data = array->data()->Copy();
+      data->type = type;
+      columns.push_back(arrow::MakeArray(data));
+    } else columns.push_back(array);
   }
   return arrow::RecordBatch::Make(arrow::schema(fields), batch->num_rows(), columns);
 }
@@ -251,22 +278,29 @@ void add_metrics(const TableSpec& table, const parquet::FileMetaData& metadata, 
 
 arrow::Result<std::shared_ptr<arrow::Buffer>> write_parquet(const TableSpec& table, const std::shared_ptr<arrow::RecordBatch>& rows,
                                                             std::shared_ptr<parquet::FileMetaData>* metadata) {
-  const auto marked = mark_uuids(table, rows);
+  const auto stored = as_stored(table, rows);
   ARROW_ASSIGN_OR_RAISE(const auto sink, arrow::io::BufferOutputStream::Create(rows->num_rows() * 64 + 4096));
-  ARROW_ASSIGN_OR_RAISE(const auto writer, parquet::arrow::FileWriter::Open(*marked->schema(), arrow::default_memory_pool(), sink, writer_properties(table)));
-  ARROW_ASSIGN_OR_RAISE(const auto as_table, arrow::Table::FromRecordBatches(marked->schema(), {marked}));
+  ARROW_ASSIGN_OR_RAISE(const auto writer, parquet::arrow::FileWriter::Open(*stored->schema(), arrow::default_memory_pool(), sink, writer_properties(table)));
+  ARROW_ASSIGN_OR_RAISE(const auto as_table, arrow::Table::FromRecordBatches(stored->schema(), {stored}));
   ARROW_RETURN_NOT_OK(writer->WriteTable(*as_table, kRowGroupRows));
   ARROW_RETURN_NOT_OK(writer->Close());
   *metadata = writer->metadata();
   return sink->Finish();
 }
 
-Status check_schemas(const TableSpec& table, const std::vector<std::shared_ptr<arrow::RecordBatch>>& batches) {
+Status check_batches(const TableSpec& table, const std::vector<std::shared_ptr<arrow::RecordBatch>>& batches) {
+  const auto refuse = [&](const std::string& what) {
+    return make_error(ErrorKind::kInvalidInput, "data file: a batch for " + std::string(table.name) + " has " + what);
+  };
   for (const auto& batch : batches) {
-    bool fits = batch->num_columns() == static_cast<int>(table.columns.size());
-    for (int i = 0; fits && i < batch->num_columns(); ++i) fits = batch->schema()->field(i)->name() == table.columns[static_cast<size_t>(i)].name;
-    if (!fits)
-      return make_error(ErrorKind::kInvalidInput, "data file: a batch has not the columns of " + std::string(table.name) + " but " + batch->schema()->ToString());
+    if (batch->num_columns() != static_cast<int>(table.columns.size())) return refuse(std::to_string(batch->num_columns()) + " columns");
+    for (int i = 0; i < batch->num_columns(); ++i) {
+      const Column& column = table.columns[static_cast<size_t>(i)];
+      const auto& field = *batch->schema()->field(i);
+      if (field.name() != column.name || !field.type()->Equals(batch_type(column)))
+        return refuse(field.ToString() + " where " + std::string(column.name) + " " + batch_type(column)->ToString() + " belongs");
+      if (column.required && batch->column(i)->null_count() > 0) return refuse("nulls in " + std::string(column.name));
+    }
   }
   return {};
 }
@@ -282,7 +316,7 @@ Result<std::unique_ptr<parquet::arrow::FileReader>> open_parquet(const std::stri
 }  // namespace
 
 Result<std::vector<EncodedFile>> encode_data_files(const TableSpec& table, const std::vector<std::shared_ptr<arrow::RecordBatch>>& batches) {
-  K2_RETURN_IF_ERROR(check_schemas(table, batches));
+  K2_RETURN_IF_ERROR(check_batches(table, batches));
   std::vector<EncodedFile> files;
   const auto joined = batches.size() == 1 ? arrow::Result<std::shared_ptr<arrow::RecordBatch>>(batches.front()) : arrow::ConcatenateRecordBatches(batches);
   if (!joined.ok()) return arrow_failed("join batches", joined.status());
