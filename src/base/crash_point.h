@@ -22,8 +22,8 @@ void crash_point_reached(const char* name);
 
 }  // namespace k2
 
-#define K2_CRASH(name)                                                                      \
-  do {                                                                                      \
-    if (::k2::detail::crash_point_armed.load(std::memory_order_relaxed)) [[unlikely]]       \
-      ::k2::detail::crash_point_reached(name);                                              \
+#define K2_CRASH(name)                                                                \
+  do {                                                                                \
+    if (::k2::detail::crash_point_armed.load(std::memory_order_relaxed)) [[unlikely]] \
+      ::k2::detail::crash_point_reached(name);                                        \
   } while (false)

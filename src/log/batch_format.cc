@@ -108,8 +108,8 @@ Status check_batch(std::string_view blob, const BatchRow& row) {
     return corrupt("checksum is " + std::to_string(crc) + ", stored " + std::to_string(header.crc));
   if (header.partition_id != row.partition_id || header.first_offset != row.first_offset.value ||
       header.count != row.next_offset.value - row.first_offset.value)
-    return corrupt("blob is of partition id " + std::to_string(header.partition_id) + ", offset " + std::to_string(header.first_offset) + ", " +
-                   std::to_string(header.count) + " records; its row says " + std::to_string(row.partition_id) + ", " +
+    return corrupt("blob is of partition id " + std::to_string(header.partition_id) + ", offset " + std::to_string(header.first_offset) +
+                   ", " + std::to_string(header.count) + " records; its row says " + std::to_string(row.partition_id) + ", " +
                    std::to_string(row.first_offset.value) + " to " + std::to_string(row.next_offset.value));
   return {};
 }

@@ -51,6 +51,7 @@ struct BatchRow {
 
 /// Appends to `records` those with offsets in [from, end), until their values make up at least `bytes_wanted` bytes (at least one record
 /// if there is one); returns the bytes of values added. The views point into `blob`. Corrupt if the blob's records do not fill it exactly.
-[[nodiscard]] Result<size_t> decode_batch(std::string_view blob, Offset from, Offset end, size_t bytes_wanted, std::vector<LogRecord>& records);
+[[nodiscard]] Result<size_t> decode_batch(std::string_view blob, Offset from, Offset end, size_t bytes_wanted,
+                                          std::vector<LogRecord>& records);
 
 }  // namespace k2

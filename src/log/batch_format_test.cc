@@ -21,8 +21,17 @@ std::string worked_example() {
 
 TEST(BatchFormat, IsTheWorkedExampleOfItsDocument) {
   EXPECT_EQ(to_hex(worked_example()),
-            "4b324231" "ab2b4738" "01000000" "02000000" "0700000000000000" "00401e18240a0600"
-            "070200" "42544355534454" "6869" "070009" "45544855534454");
+            "4b324231"
+            "ab2b4738"
+            "01000000"
+            "02000000"
+            "0700000000000000"
+            "00401e18240a0600"
+            "070200"
+            "42544355534454"
+            "6869"
+            "070009"
+            "45544855534454");
 }
 
 TEST(BatchFormat, GivesBackWhatWasAdded) {

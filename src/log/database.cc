@@ -83,7 +83,8 @@ void Query::bind(int index, int64_t value) {
 // An empty view may hold a null pointer, which SQLite would bind as NULL.
 void Query::bind(int index, std::string_view text) {
   const char* data = text.empty() ? "" : text.data();
-  if (const int code = sqlite3_bind_text64(statement_, index, data, text.size(), SQLITE_STATIC, SQLITE_UTF8); code != SQLITE_OK) bind_code_ = code;
+  if (const int code = sqlite3_bind_text64(statement_, index, data, text.size(), SQLITE_STATIC, SQLITE_UTF8); code != SQLITE_OK)
+    bind_code_ = code;
 }
 
 void Query::bind(int index, const Blob& blob) {

@@ -78,11 +78,22 @@ inline int next_operation(Operation operation) {
   if (s.count < s.at) return SQLITE_OK;
   const bool first = s.count == s.at;
   switch (s.fault) {
-    case Fault::kPowerCut: s.dead = true; ++s.failed; return SQLITE_IOERR;
-    case Fault::kIoError: if (first) ++s.failed; return first ? (operation == Operation::kSync ? SQLITE_IOERR_FSYNC : SQLITE_IOERR_WRITE) : SQLITE_OK;
-    case Fault::kIoErrors: if (s.count < s.at + 5) ++s.failed; return s.count < s.at + 5 ? SQLITE_IOERR_WRITE : SQLITE_OK;
-    case Fault::kSyncError: if (first) ++s.failed; return first ? SQLITE_IOERR_FSYNC : SQLITE_OK;
-    case Fault::kReadError: if (first) ++s.failed; return first ? SQLITE_IOERR_READ : SQLITE_OK;
+    case Fault::kPowerCut:
+      s.dead = true;
+      ++s.failed;
+      return SQLITE_IOERR;
+    case Fault::kIoError:
+      if (first) ++s.failed;
+      return first ? (operation == Operation::kSync ? SQLITE_IOERR_FSYNC : SQLITE_IOERR_WRITE) : SQLITE_OK;
+    case Fault::kIoErrors:
+      if (s.count < s.at + 5) ++s.failed;
+      return s.count < s.at + 5 ? SQLITE_IOERR_WRITE : SQLITE_OK;
+    case Fault::kSyncError:
+      if (first) ++s.failed;
+      return first ? SQLITE_IOERR_FSYNC : SQLITE_OK;
+    case Fault::kReadError:
+      if (first) ++s.failed;
+      return first ? SQLITE_IOERR_READ : SQLITE_OK;
     case Fault::kDiskFull:
     case Fault::kDiskStaysFull:
       if (operation != Operation::kWrite || (s.fault == Fault::kDiskFull && s.failed == 4)) return SQLITE_OK;
@@ -119,7 +130,8 @@ inline int x_write(sqlite3_file* file, const void* bytes, int size, sqlite3_int6
   // A write that is cut short leaves its first half.
   const int done = code == SQLITE_OK ? size : was_dead ? 0 : size / 2;
   if (done > 0) {
-    if (FileState* kept = kept_of(file)) kept->pending.push_back({static_cast<size_t>(offset), std::string(static_cast<const char*>(bytes), static_cast<size_t>(done))});
+    if (FileState* kept = kept_of(file))
+      kept->pending.push_back({static_cast<size_t>(offset), std::string(static_cast<const char*>(bytes), static_cast<size_t>(done))});
     if (const int real_code = real_of(file)->pMethods->xWrite(real_of(file), bytes, done, offset)) return real_code;
   }
   return code;
@@ -144,19 +156,23 @@ inline int x_file_size(sqlite3_file* file, sqlite3_int64* size) { return real_of
 inline int x_lock(sqlite3_file* file, int level) { return real_of(file)->pMethods->xLock(real_of(file), level); }
 inline int x_unlock(sqlite3_file* file, int level) { return real_of(file)->pMethods->xUnlock(real_of(file), level); }
 inline int x_reserved(sqlite3_file* file, int* out) { return real_of(file)->pMethods->xCheckReservedLock(real_of(file), out); }
-inline int x_control(sqlite3_file* file, int op, void* argument) { return real_of(file)->pMethods->xFileControl(real_of(file), op, argument); }
+inline int x_control(sqlite3_file* file, int op, void* argument) {
+  return real_of(file)->pMethods->xFileControl(real_of(file), op, argument);
+}
 inline int x_sector(sqlite3_file* file) { return real_of(file)->pMethods->xSectorSize(real_of(file)); }
 inline int x_device(sqlite3_file* file) { return real_of(file)->pMethods->xDeviceCharacteristics(real_of(file)); }
 inline int x_shm_map(sqlite3_file* file, int page, int size, int extend, void volatile** out) {
   return real_of(file)->pMethods->xShmMap(real_of(file), page, size, extend, out);
 }
-inline int x_shm_lock(sqlite3_file* file, int offset, int n, int flags) { return real_of(file)->pMethods->xShmLock(real_of(file), offset, n, flags); }
+inline int x_shm_lock(sqlite3_file* file, int offset, int n, int flags) {
+  return real_of(file)->pMethods->xShmLock(real_of(file), offset, n, flags);
+}
 inline void x_shm_barrier(sqlite3_file* file) { real_of(file)->pMethods->xShmBarrier(real_of(file)); }
 inline int x_shm_unmap(sqlite3_file* file, int remove) { return real_of(file)->pMethods->xShmUnmap(real_of(file), remove); }
 
-inline const sqlite3_io_methods kMethods = {2,           x_close,  x_read,    x_write,   x_truncate, x_sync,     x_file_size,   x_lock,      x_unlock,
-                                            x_reserved,  x_control, x_sector, x_device,  x_shm_map,  x_shm_lock, x_shm_barrier, x_shm_unmap, nullptr,
-                                            nullptr};
+inline const sqlite3_io_methods kMethods = {2,          x_close,       x_read,      x_write,   x_truncate, x_sync,   x_file_size,
+                                            x_lock,     x_unlock,      x_reserved,  x_control, x_sector,   x_device, x_shm_map,
+                                            x_shm_lock, x_shm_barrier, x_shm_unmap, nullptr,   nullptr};
 
 inline sqlite3_vfs* real_vfs() { return sqlite3_vfs_find("unix"); }
 

@@ -36,7 +36,8 @@ bool is_topic_name(std::string_view name) {
 
 Status check_topic(std::string_view name) {
   if (is_topic_name(name)) return {};
-  return make_error(ErrorKind::kInvalidInput, "append: \"" + std::string(name.substr(0, 300)) + "\" is no topic name (1 to 249 of a-z A-Z 0-9 . _ -)");
+  return make_error(ErrorKind::kInvalidInput,
+                    "append: \"" + std::string(name.substr(0, 300)) + "\" is no topic name (1 to 249 of a-z A-Z 0-9 . _ -)");
 }
 
 Result<size_t> check_records(const std::vector<NewRecord>& records) {
@@ -67,8 +68,10 @@ Status check_positions(const std::vector<PositionUpdate>& positions) {
 
 Status check_options(const LocalLogOptions& options) {
   if (options.partitions < 1 || options.partitions > kPartitionsMax)
-    return make_error(ErrorKind::kInvalidInput, "open log: " + std::to_string(options.partitions) + " partitions; 1 to " + std::to_string(kPartitionsMax) + " are allowed");
-  if (options.lock_wait_us < 0 || options.poll_interval_us < 1 || options.checkpoint_bytes < 1 || options.wal_bytes_max < options.checkpoint_bytes)
+    return make_error(ErrorKind::kInvalidInput, "open log: " + std::to_string(options.partitions) + " partitions; 1 to " +
+                                                    std::to_string(kPartitionsMax) + " are allowed");
+  if (options.lock_wait_us < 0 || options.poll_interval_us < 1 || options.checkpoint_bytes < 1 ||
+      options.wal_bytes_max < options.checkpoint_bytes)
     return make_error(ErrorKind::kInvalidInput, "open log: a wait, interval or size is out of range");
   return {};
 }
@@ -250,7 +253,8 @@ void LocalLogFile::publish_stats() {
 
 Result<LogBatch> LocalLogFile::read(const TopicPartition& partition, Offset from, Offset end, size_t bytes_max) const {
   if (from.value < 0)
-    return make_error(ErrorKind::kNotFound, "read " + partition.topic + "/" + std::to_string(partition.partition) + " from offset " + std::to_string(from.value) + ": offsets count from 0");
+    return make_error(ErrorKind::kNotFound, "read " + partition.topic + "/" + std::to_string(partition.partition) + " from offset " +
+                                                std::to_string(from.value) + ": offsets count from 0");
   if (auto cached = read_cached(partition, from, end, bytes_max)) return *std::move(cached);
   CachedBlob partly_read;
   auto batch = readers_.with_reader([&](Reader& reader) { return reader.read(partition, from, end, bytes_max, partly_read); });

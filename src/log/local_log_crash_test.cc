@@ -88,7 +88,8 @@ Found examine(const std::string& path, const std::vector<std::string>& acknowled
       if (text.back() == 'a') {
         half = text.substr(0, text.size() - 1);
         const std::string source = half.substr(0, half.find(':'));
-        if (half != source + ":" + std::to_string(next[source])) found.faults.push_back(half + " is not event " + std::to_string(next[source]));
+        if (half != source + ":" + std::to_string(next[source]))
+          found.faults.push_back(half + " is not event " + std::to_string(next[source]));
         ++next[source];
         ++found.events;
         stored.insert(half + "@" + std::to_string(offset));
@@ -98,7 +99,8 @@ Found examine(const std::string& path, const std::vector<std::string>& acknowled
     }
   }
   for (const auto& [source, position] : contents.positions)
-    if (position.first != next[source]) found.faults.push_back(source + " stands at " + std::to_string(position.first) + ", has " + std::to_string(next[source]));
+    if (position.first != next[source])
+      found.faults.push_back(source + " stands at " + std::to_string(position.first) + ", has " + std::to_string(next[source]));
   for (const std::string& event : acknowledged)
     if (!stored.contains(event)) found.faults.push_back("acknowledged, but not there: " + event);
   return found;
@@ -176,7 +178,9 @@ TEST_F(LocalLogCrash, DyingWhileItTrimsLeavesAllOrNothingOfTheTransaction) {
 
 // A reader in another process sees a growing prefix: no hole, no record before its predecessors, every pair of one append together.
 TEST_F(LocalLogCrash, ReadersOfOtherProcessesSeeAPrefixWhileOneWrites) {
-  { open_log(path_); }
+  {
+    open_log(path_);
+  }
   Pipe pipe;
   const pid_t writer = in_child([&] { return append_events(path_, "feed", pipe, 150); });
   const pid_t reader = in_child([&] {
@@ -222,19 +226,22 @@ TEST_F(VerifierCanary, FindsASkippedBatch) {
   EXPECT_THAT(faults_after("DELETE FROM batches WHERE first_offset = 8"), testing::SizeIs(testing::Ge(2u)));
 }
 TEST_F(VerifierCanary, FindsALostTail) {
-  EXPECT_THAT(faults_after("DELETE FROM batches WHERE first_offset = 18; UPDATE partitions SET end_offset = 18; UPDATE positions SET version = 9"),
-              ElementsAre("acknowledged, but not there: feed:9@18"));
+  EXPECT_THAT(
+      faults_after("DELETE FROM batches WHERE first_offset = 18; UPDATE partitions SET end_offset = 18; UPDATE positions SET version = 9"),
+      ElementsAre("acknowledged, but not there: feed:9@18"));
 }
 TEST_F(VerifierCanary, FindsADoubledBatch) {
-  EXPECT_THAT(faults_after("DROP INDEX batches_by_offset; INSERT INTO batches(partition_id, first_offset, next_offset, timestamp_max, data) "
-                           "SELECT partition_id, first_offset, next_offset, timestamp_max, data FROM batches WHERE first_offset = 4"),
-              testing::Contains(testing::HasSubstr("offset twice")));
+  EXPECT_THAT(
+      faults_after("DROP INDEX batches_by_offset; INSERT INTO batches(partition_id, first_offset, next_offset, timestamp_max, data) "
+                   "SELECT partition_id, first_offset, next_offset, timestamp_max, data FROM batches WHERE first_offset = 4"),
+      testing::Contains(testing::HasSubstr("offset twice")));
 }
 TEST_F(VerifierCanary, FindsAPositionThatRanAhead) {
   EXPECT_THAT(faults_after("UPDATE positions SET version = 11"), ElementsAre("feed stands at 11, has 10"));
 }
 TEST_F(VerifierCanary, FindsTwoBlobsExchanged) {
-  EXPECT_THAT(faults_after("UPDATE batches SET data = (SELECT data FROM batches b WHERE b.first_offset = 10 - batches.first_offset) WHERE first_offset IN (4, 6)"),
+  EXPECT_THAT(faults_after("UPDATE batches SET data = (SELECT data FROM batches b WHERE b.first_offset = 10 - batches.first_offset) WHERE "
+                           "first_offset IN (4, 6)"),
               testing::Contains(testing::HasSubstr("header is not its row's")));
 }
 

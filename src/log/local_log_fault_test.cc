@@ -26,7 +26,9 @@ struct Outcome {
   std::vector<std::string> faults;    // answers that contradict each other
 };
 
-std::string event_value(int64_t event) { return "event " + std::to_string(event) + std::string(static_cast<size_t>(event % 3) * 3000, '.'); }
+std::string event_value(int64_t event) {
+  return "event " + std::to_string(event) + std::string(static_cast<size_t>(event % 3) * 3000, '.');
+}
 
 /// What a caller does who is told that nothing was written.
 enum class Then { kTryAgain, kDie };
@@ -91,7 +93,8 @@ std::vector<std::string> examine(const std::string& path, Outcome outcome) {
     const auto position = (*log)->positions({"source"}).value().front();
     const int64_t end = offset_of((*log)->end_offsets().value(), kTrades).value;
     const int64_t begin = offset_of((*log)->begin_offsets().value(), kTrades).value;
-    if (position.version != end) faults.push_back("position " + std::to_string(position.version) + ", but " + std::to_string(end) + " events");
+    if (position.version != end)
+      faults.push_back("position " + std::to_string(position.version) + ", but " + std::to_string(end) + " events");
     if (end != outcome.acknowledged && (outcome.nothing_under_way || end != outcome.acknowledged + 1))
       faults.push_back(std::to_string(outcome.acknowledged) + " acknowledged, " + std::to_string(end) + " there");
     if (begin > std::min(kTrimBelow, end)) faults.push_back("trimmed up to " + std::to_string(begin));

@@ -92,9 +92,11 @@ Status check_identity(Database& database, const std::string& path) {
   K2_TRY(const int64_t application_id, database.integer("PRAGMA application_id"));
   K2_TRY(const int64_t version, database.integer("PRAGMA user_version"));
   if (application_id != kApplicationId)
-    return make_error(ErrorKind::kInvalidInput, path + " is a database, but not a log of k2 (application id " + std::to_string(application_id) + ")");
+    return make_error(ErrorKind::kInvalidInput,
+                      path + " is a database, but not a log of k2 (application id " + std::to_string(application_id) + ")");
   if (version != kFormatVersion)
-    return make_error(ErrorKind::kInvalidInput, path + " is a log of format " + std::to_string(version) + ", this program writes format " + std::to_string(kFormatVersion));
+    return make_error(ErrorKind::kInvalidInput, path + " is a log of format " + std::to_string(version) + ", this program writes format " +
+                                                    std::to_string(kFormatVersion));
   return {};
 }
 
@@ -142,9 +144,9 @@ Status check_partitions(Database& database) {
     const int64_t first = query.integer(4);
     const int64_t next = query.integer(5);
     if (begin < 0 || begin > end || first != begin || next != end)
-      return make_error(ErrorKind::kCorrupt, std::string(query.bytes(0)) + "/" + std::to_string(query.integer(1)) + " should hold offsets " +
-                                                 std::to_string(begin) + " to " + std::to_string(end) + ", its batches go from " +
-                                                 std::to_string(first) + " to " + std::to_string(next));
+      return make_error(ErrorKind::kCorrupt, std::string(query.bytes(0)) + "/" + std::to_string(query.integer(1)) +
+                                                 " should hold offsets " + std::to_string(begin) + " to " + std::to_string(end) +
+                                                 ", its batches go from " + std::to_string(first) + " to " + std::to_string(next));
   }
 }
 

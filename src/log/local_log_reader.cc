@@ -43,7 +43,8 @@ Result<std::unique_ptr<Reader>> Reader::open(const std::string& path, const Loca
       {&reader->end_, "COMMIT"},
       {&reader->data_version_, "PRAGMA data_version"},
       {&reader->select_partition_,
-       "SELECT p.partition_id, p.begin_offset, p.end_offset FROM partitions p JOIN topics t USING (topic_id) WHERE t.name = ?1 AND p.partition = ?2"},
+       "SELECT p.partition_id, p.begin_offset, p.end_offset FROM partitions p JOIN topics t USING (topic_id) WHERE t.name = ?1 AND "
+       "p.partition = ?2"},
       {&reader->select_batches_,
        "SELECT first_offset, next_offset, data FROM batches INDEXED BY batches_by_offset WHERE partition_id = ?1 AND first_offset >= "
        "(SELECT max(first_offset) FROM batches WHERE partition_id = ?1 AND first_offset <= ?2) ORDER BY first_offset"},
@@ -61,11 +62,13 @@ Result<std::unique_ptr<Reader>> Reader::open(const std::string& path, const Loca
 
 Result<LogBatch> Reader::read(const TopicPartition& partition, Offset from, Offset end, size_t bytes_max, CachedBlob& partly_read) {
   auto batch = read_in_transaction(partition, from, end, bytes_max, partly_read);
-  if (!batch) return std::unexpected(batch.error().with_context("read " + name_of(partition) + " from offset " + std::to_string(from.value)));
+  if (!batch)
+    return std::unexpected(batch.error().with_context("read " + name_of(partition) + " from offset " + std::to_string(from.value)));
   return batch;
 }
 
-Result<LogBatch> Reader::read_in_transaction(const TopicPartition& partition, Offset from, Offset end, size_t bytes_max, CachedBlob& partly_read) {
+Result<LogBatch> Reader::read_in_transaction(const TopicPartition& partition, Offset from, Offset end, size_t bytes_max,
+                                             CachedBlob& partly_read) {
   K2_TRY(const Snapshot snapshot, Snapshot::begin(begin_, end_));
   int64_t partition_id = 0;
   Offset log_begin;
@@ -80,7 +83,8 @@ Result<LogBatch> Reader::read_in_transaction(const TopicPartition& partition, Of
     }
   }
   if (from < log_begin || from > log_end)
-    return make_error(ErrorKind::kNotFound, "the log holds offsets " + std::to_string(log_begin.value) + " to " + std::to_string(log_end.value));
+    return make_error(ErrorKind::kNotFound,
+                      "the log holds offsets " + std::to_string(log_begin.value) + " to " + std::to_string(log_end.value));
   const Offset last = std::min(end, log_end);
   if (from >= last) return LogBatch({}, from, {});
 

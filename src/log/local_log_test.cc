@@ -115,7 +115,8 @@ TEST_F(LocalLogTest, ReadsAnyRangeAlikeFromMemoryAndFromTheFile) {
         EXPECT_EQ(values_of(batch), std::vector<std::string>(all.begin() + from, all.begin() + last)) << from << " " << end;
         EXPECT_EQ(batch.next_offset(), Offset{last});
       }
-      for (const size_t bytes : {0, 1, 7, 30}) EXPECT_EQ(read_all(*log, kTrades, {from}, bytes), std::vector<std::string>(all.begin() + from, all.end()));
+      for (const size_t bytes : {0, 1, 7, 30})
+        EXPECT_EQ(read_all(*log, kTrades, {from}, bytes), std::vector<std::string>(all.begin() + from, all.end()));
     }
   }
 }
@@ -134,7 +135,8 @@ TEST_F(LocalLogTest, TakesRecordsUpToItsLimitsAndRefusesMore) {
   EXPECT_TRUE(log->append({{"t", "k", largest, {}}, {"t", "k", "", {}}, {"t", "", "", {}}}, {}));
   EXPECT_THAT(read_all(*log, {"t", 0}), ElementsAre(largest, "", ""));
   EXPECT_EQ(kind_of_error(log->append({{"t", "kk", largest, {}}}, {})), ErrorKind::kInvalidInput);
-  for (const std::string& topic : {std::string(), std::string("a/b"), std::string("a b"), std::string(".."), std::string(250, 't'), std::string("t\0", 2)})
+  for (const std::string& topic :
+       {std::string(), std::string("a/b"), std::string("a b"), std::string(".."), std::string(250, 't'), std::string("t\0", 2)})
     EXPECT_EQ(kind_of_error(log->append({{"t", "k", "v", {}}, {topic, "k", "v", {}}}, {})), ErrorKind::kInvalidInput) << topic;
   EXPECT_TRUE(log->append({{std::string(249, 't'), "k", "v", {}}}, {}));
   EXPECT_EQ(offset_of(log->end_offsets().value(), {"t", 0}), Offset{3});

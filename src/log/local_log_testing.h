@@ -70,7 +70,8 @@ inline std::vector<std::string> values_of(const LogBatch& batch) {
 }
 
 /// All values of the partition from `from` on, read in bites of `bytes_max`.
-inline std::vector<std::string> read_all(const Log& log, const TopicPartition& partition = kTrades, Offset from = {}, size_t bytes_max = 1 << 20) {
+inline std::vector<std::string> read_all(const Log& log, const TopicPartition& partition = kTrades, Offset from = {},
+                                         size_t bytes_max = 1 << 20) {
   std::vector<std::string> values;
   for (;;) {
     const auto batch = log.read(partition, from, kNoEnd, bytes_max);

@@ -84,7 +84,8 @@ inline void read_blob(const unsigned char* data, size_t size, int64_t partition_
   const auto base = cursor.fixed(8);
   if (cursor.bad || magic != "K2B1") return faults.push_back(where + ": no header");
   if (crc != slow_crc32c(data + 8, size - 8)) faults.push_back(where + ": checksum");
-  if (id != partition_id || first_offset != first || count != next - first || count < 1) faults.push_back(where + ": header is not its row's");
+  if (id != partition_id || first_offset != first || count != next - first || count < 1)
+    faults.push_back(where + ": header is not its row's");
   int64_t newest = INT64_MIN;
   for (int64_t i = 0; i < count && !cursor.bad; ++i) {
     const uint64_t key_size = cursor.varint();
@@ -106,7 +107,8 @@ inline Contents verify(const std::string& path) {
   sqlite3* db = nullptr;
   const auto rows = [&](const char* sql, auto each) {
     sqlite3_stmt* statement = nullptr;
-    if (sqlite3_prepare_v2(db, sql, -1, &statement, nullptr) != SQLITE_OK) contents.faults.push_back(std::string(sql) + ": " + sqlite3_errmsg(db));
+    if (sqlite3_prepare_v2(db, sql, -1, &statement, nullptr) != SQLITE_OK)
+      contents.faults.push_back(std::string(sql) + ": " + sqlite3_errmsg(db));
     int code = SQLITE_DONE;
     while (statement != nullptr && (code = sqlite3_step(statement)) == SQLITE_ROW) each(statement);
     if (code != SQLITE_DONE) contents.faults.push_back(std::string(sql) + ": " + sqlite3_errmsg(db));
@@ -114,7 +116,8 @@ inline Contents verify(const std::string& path) {
   };
   const auto text = [](sqlite3_stmt* statement, int column) {
     const void* bytes = sqlite3_column_blob(statement, column);
-    return bytes == nullptr ? std::string() : std::string(static_cast<const char*>(bytes), static_cast<size_t>(sqlite3_column_bytes(statement, column)));
+    return bytes == nullptr ? std::string()
+                            : std::string(static_cast<const char*>(bytes), static_cast<size_t>(sqlite3_column_bytes(statement, column)));
   };
   if (sqlite3_open_v2(path.c_str(), &db, SQLITE_OPEN_READONLY, nullptr) != SQLITE_OK) {
     contents.faults.push_back("cannot open " + path);
@@ -129,12 +132,14 @@ inline Contents verify(const std::string& path) {
   rows("SELECT value FROM meta WHERE key = 'log_id'", [&](sqlite3_stmt* row) { contents.log_id = text(row, 0); });
   if (contents.log_id.empty()) contents.faults.push_back("no log id");
   std::map<int64_t, std::pair<std::string, int>> names;
-  rows("SELECT partition_id, name, partition, begin_offset, end_offset, partitions FROM partitions NATURAL JOIN topics", [&](sqlite3_stmt* row) {
-    const std::pair<std::string, int> name{text(row, 1), sqlite3_column_int(row, 2)};
-    names[sqlite3_column_int64(row, 0)] = name;
-    contents.ranges[name] = {sqlite3_column_int64(row, 3), sqlite3_column_int64(row, 4)};
-    if (name.second < 0 || name.second >= sqlite3_column_int(row, 5)) contents.faults.push_back(name.first + ": partition out of range");
-  });
+  rows("SELECT partition_id, name, partition, begin_offset, end_offset, partitions FROM partitions NATURAL JOIN topics",
+       [&](sqlite3_stmt* row) {
+         const std::pair<std::string, int> name{text(row, 1), sqlite3_column_int(row, 2)};
+         names[sqlite3_column_int64(row, 0)] = name;
+         contents.ranges[name] = {sqlite3_column_int64(row, 3), sqlite3_column_int64(row, 4)};
+         if (name.second < 0 || name.second >= sqlite3_column_int(row, 5))
+           contents.faults.push_back(name.first + ": partition out of range");
+       });
   rows("SELECT partition_id, first_offset, next_offset, timestamp_max, data FROM batches ORDER BY batch_id", [&](sqlite3_stmt* row) {
     const int64_t id = sqlite3_column_int64(row, 0);
     const int64_t first = sqlite3_column_int64(row, 1);
@@ -148,10 +153,12 @@ inline Contents verify(const std::string& path) {
     const std::string where = name.first + "/" + std::to_string(name.second);
     int64_t expected = range.first;
     for (const auto& [offset, record] : contents.records[name]) {
-      if (offset != expected) contents.faults.push_back(where + ": offset " + std::to_string(offset) + " follows " + std::to_string(expected - 1));
+      if (offset != expected)
+        contents.faults.push_back(where + ": offset " + std::to_string(offset) + " follows " + std::to_string(expected - 1));
       expected = offset + 1;
     }
-    if (expected != range.second) contents.faults.push_back(where + ": ends at " + std::to_string(expected) + ", should at " + std::to_string(range.second));
+    if (expected != range.second)
+      contents.faults.push_back(where + ": ends at " + std::to_string(expected) + ", should at " + std::to_string(range.second));
   }
   rows("SELECT source, version, value FROM positions",
        [&](sqlite3_stmt* row) { contents.positions[text(row, 0)] = {sqlite3_column_int64(row, 1), text(row, 2)}; });

@@ -63,7 +63,8 @@ Result<std::unique_ptr<Writer>> Writer::open(std::string path, LocalLogOptions o
   const auto directory = std::filesystem::path(path).parent_path();
   if (!directory.empty() && !std::filesystem::is_directory(directory, ignored))
     return make_error(ErrorKind::kNotFound, "open log " + path + ": no such directory");
-  if (!options.create && !std::filesystem::exists(path, ignored)) return make_error(ErrorKind::kNotFound, "open log " + path + ": no such file");
+  if (!options.create && !std::filesystem::exists(path, ignored))
+    return make_error(ErrorKind::kNotFound, "open log " + path + ": no such file");
   K2_TRY(WriteLock lock, WriteLock::open(path));
   std::unique_ptr<Writer> writer(new Writer(std::move(path), std::move(options), std::move(lock)));
   K2_TRY(const auto held, writer->lock_.acquire(writer->options_.lock_wait_us));
@@ -122,7 +123,8 @@ Status Writer::prepare() {
       {&sql_.insert_schema, "INSERT INTO schemas(text) VALUES (?1)"},
       {&sql_.select_subject, "SELECT 1 FROM subjects WHERE subject = ?1 AND schema_id = ?2"},
       {&sql_.insert_subject,
-       "INSERT INTO subjects(subject, version, schema_id) VALUES (?1, 1 + (SELECT coalesce(max(version), 0) FROM subjects WHERE subject = ?1), ?2)"},
+       "INSERT INTO subjects(subject, version, schema_id) VALUES (?1, 1 + (SELECT coalesce(max(version), 0) FROM subjects WHERE subject = "
+       "?1), ?2)"},
   };
   for (const Entry& entry : entries) {
     K2_TRY(*entry.statement, Statement::prepare(database_, entry.sql));
@@ -183,7 +185,8 @@ Status Writer::after_failed_commit(const Error& error, int code, const std::func
   if (visible) return make_error(ErrorKind::kUnavailable, error.message + "; nothing was written");
   // The mark of a commit is in its last frame, and frames are written in order: a commit that found no room has no mark.
   if ((code & 0xff) == SQLITE_FULL) return make_error(ErrorKind::kUnavailable, error.message + "; nothing was written");
-  return make_error(ErrorKind::kUnknownOutcome, error.message + "; and it cannot be seen whether it was written: " + visible.error().message);
+  return make_error(ErrorKind::kUnknownOutcome,
+                    error.message + "; and it cannot be seen whether it was written: " + visible.error().message);
 }
 
 /// Reconnects and looks whether the failed commit is there; if not, overwrites its frames by a commit of the fence. True: it is there.
@@ -278,8 +281,9 @@ Result<bool> Writer::positions_match(AppendRequest& request, Group& state) {
       if (stored) version = query.integer(0);
     }
     if (version == update.expected_version) continue;
-    request.result = make_error(ErrorKind::kConflict, "append to log " + path_ + ": position of " + update.source + " has version " +
-                                                          std::to_string(version) + ", expected " + std::to_string(update.expected_version));
+    request.result =
+        make_error(ErrorKind::kConflict, "append to log " + path_ + ": position of " + update.source + " has version " +
+                                             std::to_string(version) + ", expected " + std::to_string(update.expected_version));
     return false;
   }
   for (const PositionUpdate& update : request.positions)
@@ -442,7 +446,9 @@ Result<Writer::Trimmed> Writer::trim(const TopicPartition& partition, Offset bel
     return stored && query.integer(2) == trimmed.begin_offset.value;
   };
   const Status done = transact(delete_oldest, landed);
-  if (!done) return std::unexpected(done.error().with_context("trim " + partition.topic + "/" + std::to_string(partition.partition) + " of log " + path_));
+  if (!done)
+    return std::unexpected(
+        done.error().with_context("trim " + partition.topic + "/" + std::to_string(partition.partition) + " of log " + path_));
   stats_.trimmed_records += deleted_records;
   checkpoint_if_due();
   return trimmed;

@@ -70,7 +70,8 @@ class Writer {
   /// What a group is about to write.
   struct Group;
 
-  Writer(std::string path, LocalLogOptions options, WriteLock lock) : path_(std::move(path)), options_(std::move(options)), lock_(std::move(lock)) {}
+  Writer(std::string path, LocalLogOptions options, WriteLock lock)
+      : path_(std::move(path)), options_(std::move(options)), lock_(std::move(lock)) {}
 
   Status connect(bool create);
   void disconnect();
@@ -101,10 +102,10 @@ class Writer {
   LocalLogStats stats_;
   Database anchor_;  // a reading connection that stays open, so that the WAL index stays and no recovery runs while the writer reconnects
 
-  bool usable_ = false;        // false: reconnect before the next transaction
+  bool usable_ = false;  // false: reconnect before the next transaction
   bool fence_needed_ = false;  // frames of a failed commit may be in the WAL
-  int64_t wal_frames_ = 0;             // as of the last commit or checkpoint
-  int64_t frames_at_checkpoint_ = 0;   // how many the WAL had at the last checkpoint, if it did not start anew since
+  int64_t wal_frames_ = 0;  // as of the last commit or checkpoint
+  int64_t frames_at_checkpoint_ = 0;  // how many the WAL had at the last checkpoint, if it did not start anew since
 
   struct Statements {
     Statement begin, commit, rollback, fence;

@@ -53,7 +53,8 @@ std::vector<std::string> messages(size_t count) {
 
 std::vector<NewRecord> records_of(const std::vector<std::string>& values, size_t count) {
   std::vector<NewRecord> records;
-  for (size_t i = 0; i < count; ++i) records.push_back({"market.crypto.trades.binance", "BTCUSDT", values[i], {static_cast<int64_t>(1'700'000'000'000'000 + i)}});
+  for (size_t i = 0; i < count; ++i)
+    records.push_back({"market.crypto.trades.binance", "BTCUSDT", values[i], {static_cast<int64_t>(1'700'000'000'000'000 + i)}});
   return records;
 }
 

@@ -74,7 +74,8 @@ WriteLock::Held::Held(Held&& other) noexcept : file_(std::exchange(other.file_, 
 Result<WriteLock::Held> WriteLock::acquire(int64_t wait_us) {
   const Deadline deadline = std::chrono::steady_clock::now() + std::chrono::microseconds(wait_us);
   const auto unavailable = [&] {
-    return make_error(ErrorKind::kUnavailable, "lock " + path_ + " for writing: another writer kept it for " + std::to_string(wait_us) + " us");
+    return make_error(ErrorKind::kUnavailable,
+                      "lock " + path_ + " for writing: another writer kept it for " + std::to_string(wait_us) + " us");
   };
   if (!lock_until(turn_file_, deadline)) return unavailable();
   const bool locked = lock_until(lock_file_, deadline);
