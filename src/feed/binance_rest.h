@@ -1,5 +1,6 @@
 // BinanceRest: the few REST calls of Binance that k2 makes, over a list of endpoints tried in order. Bodies are handed on unparsed.
 //
+// binance.com and binance.us are two exchanges with trade ids of their own: for calls that name ids, give endpoints of one of them only.
 // Sources: binance-spot-api-docs, rest-api.md, 2026-07-21.
 // Thread rule: one thread at a time; cancel() from any thread.
 #pragma once

@@ -214,7 +214,9 @@ Result<HttpAnswer> HttpClient::request(std::string_view method, std::string_view
     K2_ASSERT(!failure);
     result = std::move(answer);
   });
-  impl.io.run();
+  // Not until nothing is left to run: a kept connection's timer may still be set.
+  while (!result && impl.io.run_one() > 0) {
+  }
   K2_ASSERT(result.has_value());
   return *std::move(result);
 }

@@ -312,12 +312,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Task<bool> read_more();
   Task<Refusal> read_head(HttpRequestHead& head, bool& is_gone);
   Task<Refusal> read_body(const HttpRequestHead& head, size_t bytes_max, std::string& body, bool& is_gone);
-  Task<> refuse(HttpRefusal refusal);
+  Task<> refuse(const HttpRefusal& refusal);
   Task<> linger();
   Task<bool> serve_one();
   Result<HttpRequest> make_request(HttpRequestHead& head) const;
   HttpReply call_handler(HttpRequest request);
-  Task<> fetch_reply(HttpRequest request, bool is_inline, std::shared_ptr<PendingReply> pending);
+  Task<> fetch_reply(HttpRequest& request, bool is_inline, const std::shared_ptr<PendingReply>& pending);
   std::shared_ptr<StreamCore> make_stream();
   std::string head_text(int status, std::string_view content_type, const HttpHeaders& headers, std::optional<size_t> length, bool is_chunked, bool keep_alive) const;
   Task<bool> send_response(const HttpRequestHead& head, const HttpResponse& response, bool keep_alive);
@@ -451,7 +451,7 @@ Task<Connection::Refusal> Connection::read_body(const HttpRequestHead& head, siz
 }
 
 // Answers a request that is not to be trusted any further, and ends the connection.
-Task<> Connection::refuse(HttpRefusal refusal) {
+Task<> Connection::refuse(const HttpRefusal& refusal) {
   counts_.refused.fetch_add(1);
   HttpResponse response;
   response.status = refusal.status;
@@ -505,7 +505,7 @@ std::shared_ptr<StreamCore> Connection::make_stream() {
 }
 
 // Gets the handler's reply into `pending`, by a worker or right here, watching the client meanwhile.
-Task<> Connection::fetch_reply(HttpRequest request, bool is_inline, std::shared_ptr<PendingReply> pending) {
+Task<> Connection::fetch_reply(HttpRequest& request, bool is_inline, const std::shared_ptr<PendingReply>& pending) {
   counts_.requests.fetch_add(1);
   const bool is_head = request.method == "HEAD";
   const auto stream = make_stream();
@@ -652,7 +652,8 @@ Task<bool> Connection::serve_one() {
   request_id_ = is_request_id(wished_id) ? std::string(wished_id) : make_request_id();
   auto request = make_request(head);
   if (!request) {
-    co_await refuse({400, request.error().message});
+    const HttpRefusal unreadable{400, request.error().message};
+    co_await refuse(unreadable);
     co_return false;
   }
   const HttpPolicy policy = handler_.policy(request->method, request->path);
@@ -666,7 +667,7 @@ Task<bool> Connection::serve_one() {
   request->cancelled = cancel_.get_token();
 
   const auto pending = std::make_shared<PendingReply>();
-  co_await fetch_reply(*std::move(request), policy.inline_handler, pending);
+  co_await fetch_reply(*request, policy.inline_handler, pending);
   const bool keep_alive = head.keep_alive && !is_stopping_;
   bool goes_on = false;
   if (const auto* response = std::get_if<HttpResponse>(&*pending->reply)) {

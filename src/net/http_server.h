@@ -80,11 +80,11 @@ struct HttpStreamReply {
   int status = 200;
   std::string content_type;
   HttpHeaders headers;
+  /// Has no end of its own (events): ended as soon as the server stops, where others have the drain time.
+  bool is_live = false;
   /// Called on a pool thread once the head is on its way. Either writes the whole body and finishes, or keeps the stream for others
   /// to push into and returns, so that long-lived streams hold no thread. HEAD: not called.
   std::function<void(std::shared_ptr<HttpStream>)> start;
-  /// Has no end of its own (events): ended as soon as the server stops, where others have the drain time.
-  bool is_live = false;
 };
 
 /// A WebSocket on the server's side.

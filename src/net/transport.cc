@@ -283,7 +283,8 @@ Task<Result<std::unique_ptr<Transport>>> connect_transport(const Url& url, asio:
   tcp::resolver resolver(executor);
   canceller.action = [&resolver] { resolver.cancel(); };
   error_code ec;
-  const auto addresses = co_await resolver.async_resolve(url.host, std::to_string(url.port), into(ec));
+  const std::string port = std::to_string(url.port);
+  const auto addresses = co_await resolver.async_resolve(url.host, port, into(ec));
   canceller.action = nullptr;
   if (ec && !canceller.is_cancelled) co_return make_error(ErrorKind::kUnavailable, context + ": name not found: " + ec.message());
 

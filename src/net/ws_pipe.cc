@@ -403,7 +403,8 @@ Task<> WsPipe::Impl::write_until_over() {
 // Beast sends the close frame, reads up to the peer's, and ends the read under way.
 Task<> WsPipe::Impl::close_stream(WsOutbox::CloseWish wish) {
   error_code ignored;
-  co_await stream.async_close(websocket::close_reason(static_cast<websocket::close_code>(wish.code), wish.reason), into(ignored));
+  const websocket::close_reason reason(static_cast<websocket::close_code>(wish.code), wish.reason);
+  co_await stream.async_close(reason, into(ignored));
   if (!is_over) transport->close();
 }
 
@@ -503,7 +504,8 @@ Task<Status> WsPipe::connect(const Url& url, const HttpHeaders& headers, int64_t
   impl_->start(impl_->write_until_over());
   websocket::response_type response;
   error_code ec;
-  co_await impl_->stream.async_handshake(response, url.authority(), url.target, into(ec));
+  const std::string authority = url.authority();
+  co_await impl_->stream.async_handshake(response, authority, url.target, into(ec));
   impl_->is_over = true;
   impl_->output_event.notify();
   while (impl_->running > 0) co_await impl_->settled.wait();

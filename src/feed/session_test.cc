@@ -1,0 +1,158 @@
+#include "feed/session.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+namespace k2 {
+namespace {
+
+constexpr int64_t kSecond = 1'000'000;
+
+SessionPolicy exact() {
+  SessionPolicy policy;
+  policy.backoff_jitter = 0;
+  return policy;
+}
+
+bool connects(Session& session, int64_t now) { return std::holds_alternative<SessionConnect>(session.next(now)); }
+int64_t wait_until(Session& session, int64_t now) { return std::get<SessionWait>(session.next(now)).until_us; }
+
+TEST(Session, ConnectsAtOnceSubscribesWithPacingAndIsLive) {
+  Session session(exact(), 1, {"a", "b"}, 1);
+  EXPECT_TRUE(connects(session, 0));
+  session.opened(kSecond);
+  EXPECT_EQ(session.state(), SessionState::kSubscribing);
+  EXPECT_EQ(std::get<SessionSend>(session.next(kSecond)).text, "a");
+  EXPECT_EQ(wait_until(session, kSecond), kSecond + 500'000);
+  EXPECT_EQ(std::get<SessionSend>(session.next(kSecond + 500'000)).text, "b");
+  EXPECT_EQ(session.state(), SessionState::kLive);
+}
+
+TEST(Session, BacksOffFrom5SecondsDoublingTo60) {
+  SessionPolicy policy = exact();
+  policy.attempts_max = 100;
+  Session session(policy, 1, {}, 1);
+  int64_t now = 0;
+  for (const int64_t wait : {5, 10, 20, 40, 60, 60, 60}) {
+    ASSERT_TRUE(connects(session, now));
+    session.ended(now);
+    EXPECT_EQ(wait_until(session, now), now + wait * kSecond);
+    EXPECT_EQ(wait_until(session, now + wait * kSecond - 1), now + wait * kSecond);
+    now += wait * kSecond;
+  }
+}
+
+TEST(Session, JitterOnlyAddsAndStaysWithinItsPart) {
+  SessionPolicy policy;
+  policy.attempts_max = 1'000'000;
+  policy.backoff_max_us = policy.backoff_first_us;
+  Session session(policy, 1, {}, 42);
+  int64_t now = 0;
+  int64_t lowest = INT64_MAX;
+  int64_t highest = 0;
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_TRUE(connects(session, now));
+    session.ended(now);
+    const int64_t wait = wait_until(session, now) - now;
+    lowest = std::min(lowest, wait);
+    highest = std::max(highest, wait);
+    now += wait;
+  }
+  EXPECT_GE(lowest, 5 * kSecond);
+  EXPECT_LE(highest, 5'500'000);
+  EXPECT_GT(highest - lowest, 400'000);
+}
+
+TEST(Session, TenFailuresInARowMoveOnToTheNextEndpointAndRound) {
+  Session session(exact(), 2, {}, 1);
+  int64_t now = 0;
+  std::vector<size_t> tried;
+  for (int i = 0; i < 30; ++i) {
+    const SessionAction action = session.next(now);
+    ASSERT_TRUE(std::holds_alternative<SessionConnect>(action));
+    tried.push_back(std::get<SessionConnect>(action).endpoint);
+    session.ended(now);
+    now = wait_until(session, now);
+  }
+  std::vector<size_t> wanted(10, 0);
+  wanted.insert(wanted.end(), 10, 1);
+  wanted.insert(wanted.end(), 10, 0);
+  EXPECT_EQ(tried, wanted);
+  EXPECT_EQ(session.counts().failures, 30u);
+  EXPECT_EQ(session.counts().failovers, 3u);
+}
+
+TEST(Session, EndsAfterItsRoundsWhereAsked) {
+  SessionPolicy policy = exact();
+  policy.rounds_max = 1;
+  policy.attempts_max = 2;
+  Session session(policy, 2, {}, 1);
+  int64_t now = 0;
+  for (int i = 0; i < 4; ++i) {
+    ASSERT_TRUE(connects(session, now));
+    session.ended(now);
+    now += 60 * kSecond;
+  }
+  EXPECT_EQ(session.state(), SessionState::kExhausted);
+  EXPECT_EQ(wait_until(session, now), INT64_MAX);
+}
+
+TEST(Session, OnlyAStableConnectionResetsTheCount) {
+  Session session(exact(), 1, {}, 1);
+  ASSERT_TRUE(connects(session, 0));
+  session.opened(0);
+  session.ended(kSecond);  // up, but not for long
+  EXPECT_EQ(session.attempts(), 1);
+  ASSERT_TRUE(connects(session, 6 * kSecond));
+  session.opened(6 * kSecond);
+  session.ended(7 * kSecond);
+  EXPECT_EQ(session.attempts(), 2);
+  EXPECT_EQ(wait_until(session, 7 * kSecond), 17 * kSecond);
+  ASSERT_TRUE(connects(session, 17 * kSecond));
+  session.opened(17 * kSecond);
+  session.received(60 * kSecond);
+  session.ended(60 * kSecond);
+  EXPECT_EQ(session.attempts(), 1);
+  EXPECT_EQ(session.counts().reconnects, 2u);
+}
+
+TEST(Session, DropsWhatDoesNotOpenAndWhatFallsSilent) {
+  Session session(exact(), 1, {}, 1);
+  ASSERT_TRUE(connects(session, 0));
+  EXPECT_EQ(wait_until(session, 0), 15 * kSecond);
+  EXPECT_EQ(std::get<SessionDrop>(session.next(15 * kSecond)).reason, "connect time-out");
+  EXPECT_EQ(wait_until(session, 16 * kSecond), INT64_MAX);
+  session.opened(16 * kSecond);  // too late: it is being dropped
+  session.ended(16 * kSecond);
+  ASSERT_TRUE(connects(session, 21 * kSecond));
+  session.opened(21 * kSecond);
+  session.received(30 * kSecond);
+  EXPECT_EQ(wait_until(session, 31 * kSecond), 120 * kSecond);
+  EXPECT_EQ(std::get<SessionDrop>(session.next(120 * kSecond)).reason, "stale");
+}
+
+TEST(Session, SubscribesAnewAfterEveryReconnect) {
+  Session session(exact(), 1, {"a", "b"}, 1);
+  ASSERT_TRUE(connects(session, 0));
+  session.opened(0);
+  EXPECT_EQ(std::get<SessionSend>(session.next(0)).text, "a");
+  session.ended(1);
+  ASSERT_TRUE(connects(session, 5 * kSecond + 1));
+  session.opened(5 * kSecond + 1);
+  EXPECT_EQ(std::get<SessionSend>(session.next(5 * kSecond + 1)).text, "a");
+}
+
+TEST(Session, StopDropsWhatIsUpAndNeverConnectsAgain) {
+  Session session(exact(), 1, {}, 1);
+  ASSERT_TRUE(connects(session, 0));
+  session.opened(0);
+  session.stop();
+  EXPECT_EQ(std::get<SessionDrop>(session.next(1)).reason, "stopped");
+  session.ended(1);
+  EXPECT_EQ(session.state(), SessionState::kStopped);
+  EXPECT_EQ(wait_until(session, 1000 * kSecond), INT64_MAX);
+}
+
+}  // namespace
+}  // namespace k2
