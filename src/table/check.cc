@@ -10,6 +10,8 @@
 namespace k2 {
 namespace {
 
+constexpr int64_t kOffsetsCheckedMax = int64_t{1} << 36;  // 8 GiB of bits
+
 // Which offsets of one partition were seen, and how often more than once.
 struct Seen {
   std::vector<bool> offsets;
@@ -126,9 +128,9 @@ class Checker {
     for (size_t row = 0; row < rows->offsets.size(); ++row) {
       Seen& seen = seen_[{rows->topics[row], rows->partitions[row]}];
       const int64_t offset = rows->offsets[row];
-      if (offset < 0) {
+      if (offset < 0 || offset >= kOffsetsCheckedMax) {  // a damaged file must not ask for endless memory
         find(path, "has the log offset " + std::to_string(offset));
-        continue;
+        return;
       }
       if (static_cast<size_t>(offset) >= seen.offsets.size()) seen.offsets.resize(std::max<size_t>(static_cast<size_t>(offset) + 1, seen.offsets.size() * 2));
       if (seen.offsets[static_cast<size_t>(offset)] && seen.repeated++ == 0) seen.first_wrong_file = path;

@@ -17,7 +17,9 @@
 #include "table/check.h"
 #include "table/commit.h"
 #include "table/data_file.h"
+#include "table/lake_parts.h"
 #include "table/metadata.h"
+#include "table/schema.h"
 #include "table/snapshot_files.h"
 
 namespace k2 {
@@ -163,14 +165,20 @@ class LocalLake final : public Lake {
   std::unordered_map<std::string, std::shared_ptr<const TableState>> states_;
 };
 
+// Text that is the same in JSON and in file names.
+bool is_plain(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < '\x7f' && c != '/' && c != '"' && c != '\\'; });
+}
+
 Status check_request(const AppendRequest& request, const TableSpec* spec) {
   const auto refuse = [&](const std::string& why) { return make_error(ErrorKind::kInvalidInput, "append to " + request.table + ": " + why); };
   if (!spec) return refuse("no such table");
-  if (request.log_id.empty() || request.commit_id.empty()) return refuse("log id and commit id must be given");
+  if (!is_plain(request.log_id) || !is_plain(request.commit_id)) return refuse("log id and commit id must be given, in visible ASCII without /, \" and \\");
   int64_t wanted = 0;
   for (const auto& [partition, end] : request.end) {
     const Offset start = offset_of(request.start, partition);
     if (end <= start) return refuse("partition " + partition.topic + "/" + std::to_string(partition.partition) + " ends at " + std::to_string(end.value) + ", before it begins");
+    if (!is_plain(partition.topic)) return refuse("a topic's name must be visible ASCII");
     wanted += end.value - start.value;
   }
   for (const auto& [partition, start] : request.start)
@@ -181,11 +189,17 @@ Status check_request(const AppendRequest& request, const TableSpec* spec) {
   return {};
 }
 
+// Whether rows of `spec` may be added to the table as it is now: other engines may have changed it.
+Status check_table_takes(const TableMetadata& metadata, const TableSpec& spec) {
+  if (metadata.property(kPropertyReadOnly) == "true") return make_error(ErrorKind::kInvalidInput, "the table is read-only (k2.read-only)");
+  return check_layout(spec, metadata.schema(), metadata.partition_spec());
+}
+
 TableView view_of(const TableMetadata& metadata, const AppendRequest& request, bool at_our_base) {
   TableView view;
   const auto current = metadata.current_snapshot();
-  const SnapshotInfo* const head = current ? metadata.find(*current) : nullptr;
-  view.empty = !head || head->total_records == 0;
+  // A summary need not say how many rows there are, and rows may have been rolled back: only a table that never had a commit is surely empty.
+  view.empty = !current && metadata.last_sequence_number() == 0;
   const auto progress = metadata.progress(current);
   view.has_offsets = progress.found;
   view.offsets = progress.offsets;
@@ -258,6 +272,22 @@ Result<std::vector<ManifestFile>> LocalLake::merge_manifests(const TableMetadata
   return kept;
 }
 
+struct Totals {
+  int64_t records = 0, data_files = 0, size_bytes = 0;
+};
+
+// What the parent snapshot has. Its manifests say; only sizes have to be taken from its summary, where foreign writers may have left them out.
+Totals totals_of(const SnapshotInfo* parent, const std::vector<ManifestFile>& manifests) {
+  Totals totals;
+  for (const ManifestFile& manifest : manifests) {
+    if (manifest.content != 0) continue;
+    totals.records += manifest.added_rows_count + manifest.existing_rows_count;
+    totals.data_files += manifest.added_files_count + manifest.existing_files_count;
+  }
+  if (parent) totals.size_bytes = parent->total_files_size_bytes;
+  return totals;
+}
+
 // Writes the manifest list and the metadata file of one try on `base`. Names carry the attempt, so that nothing is ever written over.
 Result<LocalLake::Attempt> LocalLake::prepare(const Base& base, const AppendRequest& request, const std::vector<ManifestEntry>& entries,
                                               const ManifestFile& new_manifest, SnapshotId id, int attempt) {
@@ -272,6 +302,7 @@ Result<LocalLake::Attempt> LocalLake::prepare(const Base& base, const AppendRequ
     K2_TRY(manifests, load_manifest_list(*store_, metadata.manifest_list(*parent_id)));
     K2_TRY(manifests, merge_manifests(metadata, std::move(manifests), id, sequence_number, "merged-" + suffix + ".avro"));
   }
+  const Totals before = totals_of(parent, manifests);
   manifests.push_back(new_manifest);
   manifests.back().sequence_number = sequence_number;
   manifests.back().min_sequence_number = sequence_number;
@@ -298,9 +329,9 @@ Result<LocalLake::Attempt> LocalLake::prepare(const Base& base, const AppendRequ
     partitions.emplace(entry.file.day.value_or(0), entry.file.exchange.value_or(""));
   }
   snapshot.added_records = records;
-  snapshot.total_records = (parent ? parent->total_records : 0) + records;
-  snapshot.total_data_files = (parent ? parent->total_data_files : 0) + static_cast<int64_t>(entries.size());
-  snapshot.total_files_size_bytes = (parent ? parent->total_files_size_bytes : 0) + bytes;
+  snapshot.total_records = before.records + records;
+  snapshot.total_data_files = before.data_files + static_cast<int64_t>(entries.size());
+  snapshot.total_files_size_bytes = before.size_bytes + bytes;
   snapshot.summary = {{"operation", snapshot.operation},
                       {"added-data-files", std::to_string(entries.size())},
                       {"added-records", std::to_string(records)},
@@ -309,13 +340,13 @@ Result<LocalLake::Attempt> LocalLake::prepare(const Base& base, const AppendRequ
                       {"total-data-files", std::to_string(snapshot.total_data_files)},
                       {"total-records", std::to_string(snapshot.total_records)},
                       {"total-files-size", std::to_string(snapshot.total_files_size_bytes)},
-                      {"total-delete-files", "0"},
-                      {"total-position-deletes", "0"},
-                      {"total-equality-deletes", "0"},
                       {std::string(kSummaryCommitId), request.commit_id},
                       {std::string(kSummaryLogId), request.log_id},
                       {std::string(kSummaryOffsetStart), offsets_json(progress.offsets)},
                       {std::string(kSummaryOffsets), offsets_json(*snapshot.offsets)}};
+
+  for (const char* total : {"total-delete-files", "total-position-deletes", "total-equality-deletes"})
+    snapshot.summary[total] = parent && parent->summary.contains(total) ? parent->summary.at(total) : "0";
 
   std::vector<std::string> dropped;
   TableMetadata next = metadata.with_snapshot(snapshot, list_location, base.location, &dropped);
@@ -333,8 +364,7 @@ Result<AppendResult> LocalLake::append(const AppendRequest& request) {
   const CommitIntent intent{request.start, request.end, request.log_id, request.commit_id};
   const SnapshotId id{random_snapshot_id()};
   K2_TRY(Base base, load_base(request.table));
-  if (base.metadata->property(kPropertyReadOnly) == "true")
-    return make_error(ErrorKind::kInvalidInput, "append to " + request.table + ": the table is read-only (k2.read-only)");
+  const std::string table_uuid = base.metadata->uuid();
 
   std::optional<std::vector<ManifestEntry>> entries;  // the data files are written once, whatever the number of tries
   std::optional<ManifestFile> manifest;
@@ -348,6 +378,9 @@ Result<AppendResult> LocalLake::append(const AppendRequest& request) {
   };
 
   while (tries < kCommitAttemptsMax) {
+    if (base.metadata->uuid() != table_uuid)
+      return known({ErrorKind::kCorrupt, "the table was replaced by another one, uuid " + base.metadata->uuid() + " where there was " + table_uuid});
+    // Metadata locations are never used twice: once the catalog has left ours, a request still on its way can't land.
     const bool at_our_base = attempt && base.location == attempt->base_location;
     const Decision decision = decide(intent, view_of(*base.metadata, request, at_our_base), maybe_landed);
     if (decision.step == NextStep::kConflict) return known({ErrorKind::kConflict, decision.why});
@@ -356,6 +389,8 @@ Result<AppendResult> LocalLake::append(const AppendRequest& request) {
       const SnapshotInfo* const landed = base.metadata->find_commit(request.commit_id);
       return AppendResult{landed->id, landed->added_records, entries ? static_cast<int64_t>(entries->size()) : 0, 0, std::max(tries, 1)};
     }
+    if (decision.step == NextStep::kCommit)
+      if (const Status takes = check_table_takes(*base.metadata, *spec); !takes) return known(takes.error());
     if (!entries) {
       auto stored = store_data_files(*spec, request, base.metadata->location());
       if (!stored) return known(stored.error());
@@ -373,7 +408,7 @@ Result<AppendResult> LocalLake::append(const AppendRequest& request) {
       if (tries > 1) K2_CRASH("C39");
     }
     K2_CRASH("C35");
-    const Status swapped = catalog_->swap(request.table, base.location, attempt->next_location);
+    const Status swapped = catalog_->swap(request.table, attempt->base_location, attempt->next_location);
     K2_CRASH("C36");
     if (swapped) {
       for (const std::string& uri : attempt->dropped)
@@ -396,6 +431,10 @@ Result<AppendResult> LocalLake::append(const AppendRequest& request) {
 }
 
 }  // namespace
+
+std::unique_ptr<Lake> make_lake(const LakeOptions& options, std::unique_ptr<Store> store, std::unique_ptr<Catalog> catalog) {
+  return std::make_unique<LocalLake>(options, std::move(store), std::move(catalog));
+}
 
 Status Lake::init(const LakeOptions& options) {
   std::error_code error;
@@ -424,7 +463,7 @@ Result<std::unique_ptr<Lake>> Lake::open(const LakeOptions& options) {
   if (!fs::exists(catalog_path(options), error))
     return make_error(ErrorKind::kNotFound, "lake: no catalog at " + catalog_path(options).string() + " (k2 lake init makes one)");
   K2_TRY(auto catalog, open_sqlite_catalog(catalog_path(options), /*create=*/false));
-  return std::unique_ptr<Lake>(std::make_unique<LocalLake>(options, make_local_store(), std::move(catalog)));
+  return make_lake(options, make_local_store(), std::move(catalog));
 }
 
 namespace {

@@ -71,4 +71,35 @@ int32_t last_column_id(const TableSpec& spec) {
   return last;
 }
 
+Status check_layout(const TableSpec& spec, const json& schema, const json& partition_spec) {
+  const auto refuse = [](const std::string& what) { return make_error(ErrorKind::kInvalidInput, what); };
+  const auto is_same_type = [](const json& a, const json& b) {
+    const auto text = [](const json& type) {
+      std::string written = type.is_string() ? type.get<std::string>() : type.dump();
+      std::erase(written, ' ');  // decimal(18, 8), decimal(18,8)
+      return written;
+    };
+    return text(a) == text(b);
+  };
+  size_t found = 0;
+  for (const json& field : schema.value("fields", json::array())) {
+    const auto column = std::find_if(spec.columns.begin(), spec.columns.end(), [&](const Column& c) { return c.field_id == field.value("id", -1); });
+    const std::string name = field.value("name", "");
+    const bool is_ours = column != spec.columns.end();
+    if (!is_ours && field.value("required", false)) return refuse("the table now requires a column \"" + name + "\", which k2 does not write");
+    if (!is_ours) continue;
+    ++found;
+    const json type = field.value("type", json());
+    if (!is_same_type(type, column_type(*column))) return refuse("the table's column \"" + name + "\" is now " + type.dump());
+  }
+  if (found != spec.columns.size()) return refuse("the table has " + std::to_string(found) + " of the " + std::to_string(spec.columns.size()) + " columns");
+  const json want = partition_spec_json(spec)["fields"];
+  const json have = partition_spec.value("fields", json::array());
+  bool same = want.size() == have.size();
+  for (size_t i = 0; same && i < want.size(); ++i)
+    for (const char* part : {"source-id", "transform", "name"}) same = same && want[i][part] == have[i].value(part, json());
+  if (!same) return refuse("the table is now partitioned by " + have.dump() + ", which k2 does not write");
+  return {};
+}
+
 }  // namespace k2

@@ -8,6 +8,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string_view>
 
+#include "base/result.h"
 #include "market/columns.h"
 
 namespace k2 {
@@ -26,5 +27,9 @@ inline constexpr int32_t kSortOrderId = 1;
 /// Order 0, and order 1 (symbol, timestamp) where the table has those columns; the last one is the default.
 [[nodiscard]] nlohmann::json sort_orders_json(const TableSpec& spec);
 [[nodiscard]] int32_t last_column_id(const TableSpec& spec);
+
+/// Whether rows of `spec` fit a table that now has this schema and partition spec: other engines may add optional columns and rename ours, but not
+/// drop ours, retype them, demand more, or partition otherwise. InvalidInput says which.
+[[nodiscard]] Status check_layout(const TableSpec& spec, const nlohmann::json& schema, const nlohmann::json& partition_spec);
 
 }  // namespace k2

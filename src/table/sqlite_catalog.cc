@@ -37,7 +37,8 @@ class Connection {
     if (sqlite3_open_v2(file.c_str(), &connection.handle_, flags, nullptr) != SQLITE_OK)
       return connection.failed("open", create ? ErrorKind::kUnavailable : ErrorKind::kNotFound);
     sqlite3_busy_timeout(connection.handle_, kBusyTimeoutMs);
-    K2_RETURN_IF_ERROR(connection.run("PRAGMA synchronous=FULL"));
+    // EXTRA: with a rollback journal, FULL leaves the journal's removal unsynced, and a power cut could bring it back and undo the commit.
+    K2_RETURN_IF_ERROR(connection.run("PRAGMA synchronous=EXTRA"));
     return connection;
   }
   Connection(Connection&& other) noexcept : file_(std::move(other.file_)), handle_(std::exchange(other.handle_, nullptr)) {}
