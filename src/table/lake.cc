@@ -29,6 +29,7 @@ namespace fs = std::filesystem;
 
 constexpr int kCommitAttemptsMax = 20;
 constexpr int kLoadAttemptsMax = 5;
+constexpr int64_t kRetryPauseMaxUs = 500'000;
 
 const TableSpec* find_spec(std::string_view table) {
   const auto found = std::find_if(std::begin(kTables), std::end(kTables), [&](const TableSpec& spec) { return spec.name == table; });
@@ -63,8 +64,8 @@ struct Base {
 
 class LocalLake final : public Lake {
  public:
-  LocalLake(LakeOptions options, std::unique_ptr<Store> store, std::unique_ptr<Catalog> catalog)
-      : options_(std::move(options)), store_(std::move(store)), catalog_(std::move(catalog)), snapshot_files_(*store_) {}
+  LocalLake(LakeOptions options, std::unique_ptr<Store> store, std::unique_ptr<Catalog> catalog, int64_t retry_pause_us)
+      : options_(std::move(options)), store_(std::move(store)), catalog_(std::move(catalog)), snapshot_files_(*store_), retry_pause_us_(retry_pause_us) {}
 
   Result<std::shared_ptr<const TableState>> load(std::string_view table) override {
     K2_TRY(const Base base, load_base(table));
@@ -160,6 +161,7 @@ class LocalLake final : public Lake {
   std::unique_ptr<Store> store_;
   std::unique_ptr<Catalog> catalog_;
   SnapshotFiles snapshot_files_;
+  int64_t retry_pause_us_;
   std::mutex mutex_;
   std::unordered_map<std::string, Base> bases_;
   std::unordered_map<std::string, std::shared_ptr<const TableState>> states_;
@@ -425,15 +427,15 @@ Result<AppendResult> LocalLake::append(const AppendRequest& request) {
     auto reloaded = load_base(request.table);
     if (!reloaded) return known(reloaded.error());
     base = *std::move(reloaded);
-    std::this_thread::sleep_for(std::chrono::milliseconds(std::min(1 << std::min(tries, 9), 500)));
+    std::this_thread::sleep_for(std::chrono::microseconds(std::min(retry_pause_us_ << std::min(tries - 1, 20), kRetryPauseMaxUs)));
   }
   return known({ErrorKind::kUnavailable, "gave up after " + std::to_string(tries) + " tries: other commits were always first"});
 }
 
 }  // namespace
 
-std::unique_ptr<Lake> make_lake(const LakeOptions& options, std::unique_ptr<Store> store, std::unique_ptr<Catalog> catalog) {
-  return std::make_unique<LocalLake>(options, std::move(store), std::move(catalog));
+std::unique_ptr<Lake> make_lake(const LakeOptions& options, std::unique_ptr<Store> store, std::unique_ptr<Catalog> catalog, int64_t retry_pause_us) {
+  return std::make_unique<LocalLake>(options, std::move(store), std::move(catalog), retry_pause_us);
 }
 
 Status Lake::init(const LakeOptions& options) {

@@ -11,6 +11,9 @@
 
 namespace k2 {
 
-[[nodiscard]] std::unique_ptr<Lake> make_lake(const LakeOptions& options, std::unique_ptr<Store> store, std::unique_ptr<Catalog> catalog);
+inline constexpr int64_t kRetryPauseUs = 2000;  // before a commit's second try; doubles with each further one, to half a second
+
+[[nodiscard]] std::unique_ptr<Lake> make_lake(const LakeOptions& options, std::unique_ptr<Store> store, std::unique_ptr<Catalog> catalog,
+                                              int64_t retry_pause_us = kRetryPauseUs);
 
 }  // namespace k2
