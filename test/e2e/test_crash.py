@@ -3,9 +3,11 @@
 K2_KILLS sets the number of random kills (12; the full run has 50), K2_SEED the moments.
 """
 
+import collections
 import os
 import random
 import re
+import signal
 import time
 
 import pytest
@@ -22,6 +24,9 @@ KILLS = int(os.environ.get("K2_KILLS", "12"))
 SEED = int(os.environ.get("K2_SEED", str(random.SystemRandom().randrange(10**6))))
 CRASH_POINTS = sorted({name for path in (source_data.REPOSITORY / "src").rglob("*.cc") if not path.stem.endswith("_test")
                        for name in re.findall(r'K2_CRASH\("(C[0-9]+)"\)', path.read_text())})
+
+# What some points need to be reached in a run of seconds.
+CRASH_ENVIRONMENT: dict[str, dict] = {}
 
 
 def k2_up(start, data_dir, market, **env) -> program.Program:
@@ -92,13 +97,12 @@ def test_killed_at_random_moments_while_loading_and_streaming(start, data_dir, t
         sessions += 1
         killed["up"] += 1
     for load in loading:
-        load.wait_until(lambda load=load: not load.running() and load.process.returncode == 0, "the load to end", seconds=120)
+        wait_for_success(load)
     before = log_reader.count(data_dir, source_data.BINANCE_TOPIC)
     up.wait_until(lambda: log_reader.count(data_dir, source_data.BINANCE_TOPIC) > before + 200, "the stream to flow again", seconds=60)
     assert up.stop() == 0
     for load in loading:  # whatever a kill left out
-        load.restart()
-        load.wait_until(lambda load=load: not load.running() and load.process.returncode == 0, "the load to end", seconds=120)
+        wait_for_success(load.restart())
     lake.archive(data_dir)
     streamed = check_stream(data_dir, market, sessions)
     check_files(data_dir, asx_trades, asx_quotes)
@@ -109,33 +113,78 @@ def test_killed_at_random_moments_while_loading_and_streaming(start, data_dir, t
     print(report)
 
 
+def test_loads_and_archives_killed_at_random_moments(start, data_dir, asx_trades, asx_quotes, record_property):
+    """Processes of their own: two loads, and two archives that race each other for every commit."""
+    chance = random.Random(SEED)
+    loading = loads(start, data_dir)
+    archives = [start("archive", "--data-dir", data_dir, "--commit-interval", "50ms", name=f"archive-{number}") for number in range(2)]
+    killed = dict.fromkeys((running.name for running in [*loading, *archives]), 0)
+    for _ in range(KILLS):
+        time.sleep(chance.choice((0.01, 0.1, 0.4)) * chance.random())
+        victim = chance.choice([load for load in loading if load.running()] * 2 + archives)
+        assert victim.running(), victim.talk()
+        victim.restart()
+        killed[victim.name] += 1
+    for load in loading:
+        wait_for_success(load)
+        wait_for_success(load.start())  # whatever a kill left out
+    for archive in archives:
+        assert archive.stop() == 0, archive.talk()
+    lake.archive(data_dir)
+    check_files(data_dir, asx_trades, asx_quotes)
+    verifier.assert_clean(verifier.check_lake(data_dir))
+    program.run("lake", "check", "--data-dir", data_dir)
+    report = f"seed {SEED}: kills {killed}, {tables.metadata(data_dir, 'trades_v2')['last-sequence-number']} commits of trades"
+    record_property("kills", report)
+    print(report)
+
+
+def wait_for_success(running: program.Program) -> None:
+    program.wait_until(lambda: not running.running(), f"{running.name} to end", seconds=120)
+    assert running.process.returncode == 0, running.talk()
+
+
+def file_steps(data_dir):
+    """The commands that take a file into the tables. One symbol of the dump, one company's quotes, and a line that becomes a dead letter."""
+    bad = data_dir.parent / "bad.csv"
+    bad.write_text("no trade\n")
+    return [("load", "binance", "--data-dir", data_dir, source_data.BINANCE_DUMP, "--symbol", "BTCUSDT"),
+            ("load", "binance", "--data-dir", data_dir, bad, "--symbol", "ETHUSDT"),
+            ("load", "asx", "--data-dir", data_dir, "--reference", source_data.ASX_REFERENCE, "--quotes", source_data.ASX_QUOTES[2]),
+            ("archive", "--data-dir", data_dir, "--until-caught-up")]
+
+
 @pytest.mark.skipif(not CRASH_POINTS, reason="the program names no crash points")
 @pytest.mark.parametrize("point", CRASH_POINTS)
-def test_a_crash_at_each_named_point_loses_nothing(start, data_dir, tmp_path, binance_trades, point):
-    """The point must fire in a load or an archive run; afterwards both run again and all is there once."""
-    fired = []
-    for attempt, hits in enumerate((1, 2, 3)):
-        crash = {"K2_CRASH_AT": f"{point}:{hits}" if hits > 1 else point}
-        steps = (("load", "binance", "--data-dir", data_dir, source_data.BINANCE_DUMP, "--symbol", "BTCUSDT"),
-                 ("archive", "--data-dir", data_dir, "--until-caught-up"))
-        for step in steps:
-            running = start(*step, name=f"{step[0]}-{attempt}", env=crash)
-            program.wait_until(lambda running=running: not running.running(), f"{step[0]} to end or crash", seconds=60)
-            if running.process.returncode != 0:
-                assert running.process.returncode == -9, running.talk()
-                fired.append((step[0], hits))
-    if not fired and point_needs_the_stream(start, data_dir, tmp_path, point):
-        fired.append(("up", 1))
+def test_a_crash_at_each_named_point_loses_nothing(start, data_dir, tmp_path, binance_trades, asx_quotes, point, record_property):
+    """The point must fire; afterwards everything runs again, and all is there once."""
+    fired = collections.Counter()
+    for hit in (1, 2, 3):
+        for number, step in enumerate(file_steps(data_dir)):
+            running = start(*step, name=f"{step[0]}-{number}-{hit}", env={"K2_CRASH_AT": f"{point}:{hit}", **CRASH_ENVIRONMENT.get(point, {})})
+            program.wait_until(lambda running=running: not running.running(), f"{running.name} to end or crash", seconds=60)
+            if running.process.returncode == -signal.SIGKILL:
+                fired[step[0]] += 1
+            else:
+                assert running.process.returncode in (0, 3), running.talk()
+    if not fired and fires_in_the_stream(start, data_dir, tmp_path, point):
+        fired["up"] += 1
     assert fired, f"crash point {point} never fired"
-    lake.load_binance(data_dir, source_data.BINANCE_DUMP)
-    lake.archive(data_dir)
+    for step in file_steps(data_dir):
+        program.run(*step, expect=None)
     rows = [row.content for row in tables.by_pyiceberg(data_dir, "trades_v2")]
-    dump = [row for row in rows if row.source_sequence >= binance_trades[0].source_sequence and row in set(binance_trades)]
-    verifier.assert_clean(verifier.check_same("the dump", binance_trades, dump), verifier.check_lake(data_dir))
-    print(f"{point}: fired in {fired}")
+    dump = set(binance_trades)
+    quotes = [quote for quote in asx_quotes if quote.symbol == "DVN"]
+    verifier.assert_clean(
+        verifier.check_same("the dump", binance_trades, [row for row in rows if row in dump]),
+        verifier.check_same("the quotes", quotes, [row.content for row in tables.by_pyiceberg(data_dir, "quotes_v2")]),
+        verifier.check_lake(data_dir))
+    assert log_reader.count(data_dir, log_reader.DEAD_LETTER_TOPIC) == 1
+    record_property("fired", dict(fired))
+    print(f"{point}: fired {dict(fired)}")
 
 
-def point_needs_the_stream(start, data_dir, tmp_path, point: str) -> bool:
+def fires_in_the_stream(start, data_dir, tmp_path, point: str) -> bool:
     """Runs k2 up on a simulated market until the point ends it."""
     market = exchanges.start_sim(start, tmp_path, "--rate", "200")
     up = k2_up(start, data_dir, market, K2_CRASH_AT=point)
