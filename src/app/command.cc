@@ -17,7 +17,13 @@ constexpr const char* kRootSummary =
     "tables, and back through SQL, REST, a terminal and a web page; each one exactly once.";
 
 constexpr const char* kRootExamples =
-    "  k2 config show --origin                          every setting and where it came from\n";
+    "  k2 demo                                            look at the whole thing, live or simulated\n"
+    "  k2 load asx --reference company_info.csv --trades 7078.csv    files into the log; a second time adds nothing\n"
+    "  k2 up                                              record BTCUSDT and ETHUSDT, serve http://127.0.0.1:8080\n"
+    "  k2 archive --until-caught-up                       the log into the Iceberg tables\n"
+    "  k2 query trades BHP --start 2014-03-10 --limit 5   rows, newest tick included\n"
+    "  k2 sql \"SELECT symbol, count(*) FROM trades GROUP BY symbol\"\n"
+    "  k2 config show --origin                            every setting and where it came from\n";
 
 constexpr const char* kCommonGroup = "Common options";
 
@@ -108,7 +114,8 @@ CommandLine::CommandLine() : impl_(std::make_unique<Impl>()) {
   app.require_subcommand(1);
   app.set_version_flag("--version,-V", version_text());
   app.failure_message(CLI::FailureMessage::simple);
-  for (const auto add : {add_load_commands, add_query_commands, add_lake_commands, add_config_commands}) add(*this);
+  for (const auto add : {add_demo_command, add_up_commands, add_load_commands, add_watch_command, add_query_commands, add_sim_command, add_lake_commands, add_config_commands})
+    add(*this);
 }
 
 CommandLine::~CommandLine() = default;

@@ -68,8 +68,12 @@ class CommandLine {
 };
 
 // Declared by their files, in the order of the help.
+void add_demo_command(CommandLine& commands);
+void add_up_commands(CommandLine& commands);
 void add_load_commands(CommandLine& commands);
+void add_watch_command(CommandLine& commands);
 void add_query_commands(CommandLine& commands);
+void add_sim_command(CommandLine& commands);
 void add_lake_commands(CommandLine& commands);
 void add_config_commands(CommandLine& commands);
 

@@ -1,0 +1,202 @@
+#include "app/node.h"
+
+#include <pthread.h>
+
+#include <atomic>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "api/live_stream.h"
+#include "api/server.h"
+#include "app/archive_options.h"
+#include "app/data_dir.h"
+#include "app/feed_binance.h"
+#include "app/version.h"
+#include "base/logging.h"
+#include "base/metrics.h"
+#include "codec/columns.h"
+#include "query/engine.h"
+
+namespace k2 {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int64_t kForeverUs = 365LL * 24 * 3'600 * kUsPerSecond;  // a feed waits for its log as long as it takes
+
+int64_t sum_of_channel(const Offsets& offsets, Channel channel) {
+  int64_t total = 0;
+  for (const auto& [partition, offset] : offsets_of_channel(offsets, channel)) total += offset.value;
+  return total;
+}
+
+}  // namespace
+
+struct Node::Impl {
+  Config config;
+  NodeOptions options;
+  TimestampUs started = system_clock().now();
+
+  // In the order of the data path; destroyed in reverse.
+  std::unique_ptr<LocalLog> log;
+  std::unique_ptr<Lake> lake;
+  std::unique_ptr<Engine> engine;
+  std::unique_ptr<Ingest> ingest;
+  std::unique_ptr<BinanceSource> feed;
+  std::unique_ptr<Archive> archive;
+  std::unique_ptr<LiveStream> stream;
+  std::unique_ptr<ApiServer> api;
+
+  std::stop_source archive_stop;
+  std::jthread archive_thread;
+  mutable std::mutex mutex;
+  Status archive_end;
+  bool stopped = false;
+  std::atomic<bool> is_complete = false;  // feed, ingest and archive are what they stay: the server's threads may look
+
+  Status start();
+  Status start_serving();
+  void start_archive();
+  Status stop();
+  [[nodiscard]] Status health() const;
+  [[nodiscard]] Json table_health(Channel channel) const;
+  [[nodiscard]] std::string health_json() const;
+};
+
+Status Node::Impl::start() {
+  K2_TRY(log, open_log(config));
+  if (options.archive || options.serve) {
+    K2_TRY(lake, open_lake(config));
+  }
+  if (options.serve) K2_RETURN_IF_ERROR(start_serving());
+  if (options.archive) start_archive();
+  if (options.feed) {
+    Ingest::Options ingest_options;
+    ingest_options.retry_for_us = kForeverUs;
+    ingest = std::make_unique<Ingest>(*log, *log, ingest_options);
+    K2_TRY(feed, BinanceSource::start(config, *ingest, {.trust = options.trust, .on_failure = options.on_failure}));
+  }
+  is_complete = true;
+  return {};
+}
+
+Status Node::Impl::start_serving() {
+  EngineOptions engine_options;
+  engine_options.memory_limit = config.query.memory_limit;
+  engine_options.threads = static_cast<int>(config.query.threads);
+  K2_TRY(engine, Engine::open(*lake, *log, *log, engine_options));
+  stream = std::make_unique<LiveStream>(*log, *log, *engine);
+  K2_TRY(api, ApiServer::start(*engine, *stream, {.listen = config.serve.listen, .health_json = [this] { return health_json(); },
+                                                  .is_ready = [this] { return health().has_value(); }}));
+  return {};
+}
+
+void Node::Impl::start_archive() {
+  archive = std::make_unique<Archive>(*log, *log, *lake, archive_options(config));
+  archive_thread = std::jthread([this] {
+    pthread_setname_np(pthread_self(), "k2-archive");
+    Status end = archive->run(archive_stop.get_token());
+    const bool failed = !end;
+    {
+      const std::scoped_lock lock(mutex);
+      archive_end = std::move(end);
+    }
+    if (failed && options.on_failure) options.on_failure();
+  });
+}
+
+Status Node::Impl::stop() {
+  if (std::exchange(stopped, true)) return {};
+  Status worst;
+  const auto note = [&](const Status& status) {
+    if (!status && worst) worst = status;
+  };
+  if (feed) {
+    feed->stop();
+    note(ingest->flush());
+    note(feed->health());
+  }
+  archive_stop.request_stop();
+  if (archive_thread.joinable()) archive_thread.join();
+  note(archive_end);
+  api.reset();
+  stream.reset();
+  return worst;
+}
+
+Status Node::Impl::health() const {
+  if (is_complete && feed) K2_RETURN_IF_ERROR(feed->health());
+  if (is_complete && ingest) K2_RETURN_IF_ERROR(ingest->health());
+  const std::scoped_lock lock(mutex);
+  return archive_end;
+}
+
+Json Node::Impl::table_health(Channel channel) const {
+  Json out = {{"name", std::string(table_of(channel).name)}};
+  const auto state = lake->load(table_of(channel).name);
+  const auto end = log->end_offsets();
+  if (!state || !end) {
+    out["error"] = state ? end.error().message : state.error().message;
+    return out;
+  }
+  const int64_t committed = sum_of_channel((*state)->offsets, channel);
+  const int64_t logged = sum_of_channel(*end, channel);
+  out["rows"] = (*state)->record_count;
+  out["committed_offset"] = committed;
+  out["end_offset"] = logged;
+  out["lag"] = logged - committed;
+  return out;
+}
+
+std::string Node::Impl::health_json() const {
+  const Status healthy = health();
+  Json out = {{"status", healthy ? "ok" : "failing"}, {"version", version_number()}, {"revision", git_revision()},
+              {"uptime_seconds", (system_clock().now().us - started.us) / kUsPerSecond}};
+  if (!healthy) out["error"] = healthy.error().message;
+  if (!options.notice.empty()) out["notice"] = options.notice;
+  if (is_complete && feed) {
+    const BinanceFeedStatus status = feed->status();
+    out["feed"] = {{"exchange", "binance"}, {"state", std::string(session_state_name(status.state))}, {"connected", status.connected}, {"endpoint", status.endpoint},
+                   {"messages", status.messages}, {"reconnects", status.reconnects}, {"errors", status.errors}, {"last_error", status.last_error}};
+  }
+  if (is_complete && ingest) {
+    const Ingest::Counts counts = ingest->counts();
+    out["ingest"] = {{"appended", counts.events_appended}, {"duplicates", counts.events_duplicate}, {"dead_letters", counts.dead_letters_appended},
+                     {"pending", counts.pending}, {"last_append", counts.last_append_us == 0 ? Json() : Json(format_rfc3339({counts.last_append_us}))}};
+  }
+  out["tables"] = Json::array({table_health(Channel::kTrades), table_health(Channel::kQuotes)});
+  return out.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+Node::Node(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Node::~Node() {
+  if (const Status stopped = impl_->stop(); !stopped) log_error("stop_incomplete", {{"error", stopped.error().message}});
+}
+
+Result<std::unique_ptr<Node>> Node::start(const Config& config, NodeOptions options) {
+  metrics().gauge("k2_build_info", "What is running.", {{"version", version_number()}, {"revision", git_revision()}}).set(1);
+  auto impl = std::make_unique<Impl>();
+  impl->config = config;
+  impl->options = std::move(options);
+  std::unique_ptr<Node> node(new Node(std::move(impl)));  // its destructor ends what was started when a later part fails
+  K2_RETURN_IF_ERROR(node->impl_->start());
+  return node;
+}
+
+Status Node::stop() { return impl_->stop(); }
+
+NodeReport Node::report() const {
+  NodeReport report;
+  if (impl_->feed) report.feed = impl_->feed->status();
+  if (impl_->ingest) report.ingest = impl_->ingest->counts();
+  if (impl_->archive) report.archive = impl_->archive->status();
+  return report;
+}
+
+Status Node::health() const { return impl_->health(); }
+std::string Node::url() const { return impl_->api ? impl_->api->url() : ""; }
+LocalLog& Node::log() { return *impl_->log; }
+
+}  // namespace k2
