@@ -1,7 +1,7 @@
 // QueryResult: the rows of one answer, as a schema and a stream of Arrow record batches.
 //
-// Types of its columns: int32, int64, double, bool, utf8, timestamp(us, UTC), decimal128(p, s), fixed_size_binary(16) for uuid,
-// list<...>; SQL from users may bring others of Arrow's. Memory is bounded by what one batch takes, except where the query had to
+// Types of its columns: int32, int64, double, bool, utf8, timestamp(us, UTC), decimal128(p, s), list<...>; a uuid is its 36-character text
+// (utf8); SQL from users may bring others of Arrow's. Memory is bounded by what one batch takes, except where the query had to
 // sort or aggregate.
 // Thread rule: one thread at a time. A result holds its engine's resources until it is destroyed, and is destroyed before the engine.
 #pragma once
