@@ -81,6 +81,9 @@ class AvroReader {
 
   [[nodiscard]] bool ok() const { return failed_field_ == nullptr; }
 
+  /// Where the next read begins.
+  [[nodiscard]] const char* position() const { return p_; }
+
   /// Success if every read succeeded and nothing is left over, else Corrupt.
   [[nodiscard]] Status finish(const char* record) const {
     if (failed_field_ == nullptr && p_ == end_) [[likely]] return {};

@@ -90,6 +90,14 @@ TEST(Avro, TheFrameIsAZeroAndTheBigEndianSchemaId) {
     EXPECT_EQ(read_frame(bytes).error().kind, ErrorKind::kCorrupt);
 }
 
+TEST(Avro, TheBytesAreThoseOfTheDocumentedExample) {
+  const std::string hex = to_hex(encoded(test::full_trade()));
+  EXPECT_TRUE(hex.starts_with("0000000007" "48"));
+  EXPECT_NE(hex.find("12353533323837353539" "0e42544355534454" "0e62696e616e6365" "02"), std::string::npos);
+  EXPECT_NE(hex.find("0466bc"), std::string::npos);
+  EXPECT_EQ(test::full_trade().message_id.to_string(), "387c5a1d-a7c2-8b9b-8000-000020fa7f87");
+}
+
 // Avro 1.11 specification, "Decimal": big-endian two's complement of the unscaled value, here with as few bytes as Java writes.
 TEST(Avro, DecimalsAreMinimalTwosComplement) {
   const auto price_bytes = [](int64_t units) {

@@ -227,8 +227,15 @@ struct ColumnsBuilder::Impl {
 
   Channel channel;
   SchemaResolver& resolver;
-  EventView view;           // kept for its vectors' memory
-  std::string vendor_json;  // the row's vendor_data as JSON
+  EventView view;  // kept for its vectors' memory
+  // JSON of vendor_data seen lately, by its encoded bytes: a venue has few distinct ones, and most rows repeat one. Their sizes tell most
+  // of them apart ("true" and "false"), so the size picks the slot.
+  struct KnownJson {
+    std::string bytes;
+    std::string json;
+  };
+  std::array<KnownJson, 8> known_json;
+  std::string_view vendor_json;  // the row's vendor_data as JSON, in known_json
   int64_t rows = 0;
   int64_t capacity_rows = 0;
 
@@ -322,24 +329,33 @@ struct ColumnsBuilder::Impl {
     ++rows;
   }
 
-  // vendor_data_json() of the view's pairs.
-  void write_vendor_json() {
-    vendor_json.clear();
+  void find_vendor_json() {
+    vendor_json = {};
     if (!view.has_vendor_data) return;
-    vendor_json += '{';
-    for (const auto& [key, value] : view.vendor_data) {
-      if (vendor_json.size() > 1) vendor_json += ',';
-      append_json_string(vendor_json, key);
-      vendor_json += ':';
-      append_json_string(vendor_json, value);
+    KnownJson& known = known_json[view.vendor_data_bytes.size() % known_json.size()];
+    if (known.bytes != view.vendor_data_bytes) {
+      known.bytes.assign(view.vendor_data_bytes);
+      write_vendor_json(known.json);
     }
-    vendor_json += '}';
+    vendor_json = known.json;
+  }
+
+  // vendor_data_json() of the view's pairs.
+  void write_vendor_json(std::string& json) const {
+    json = '{';
+    for (const auto& [key, value] : view.vendor_data) {
+      if (json.size() > 1) json += ',';
+      append_json_string(json, key);
+      json += ':';
+      append_json_string(json, value);
+    }
+    json += '}';
   }
 
   Status append(std::string_view message, std::string_view topic, int32_t partition, int64_t offset) {
     K2_TRY(const std::string_view body, resolver.own_body(record_kind(channel), message));
     K2_RETURN_IF_ERROR(decode_event(channel, body, view));
-    write_vendor_json();
+    find_vendor_json();
     if (const arrow::Status status = reserve_row(topic); !status.ok()) [[unlikely]]
       return make_error(status.IsCapacityError() ? ErrorKind::kInvalidInput : ErrorKind::kUnavailable, "columns: " + status.ToString());
     append_row(topic, partition, offset);

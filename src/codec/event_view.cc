@@ -51,12 +51,14 @@ void read_vendor_data(AvroReader& reader, EventView& out) {
   out.vendor_data.clear();
   out.has_vendor_data = reader.read_index("vendor_data", 2) == 1;
   if (!out.has_vendor_data) return;
+  const char* const begin = reader.position();
   for (int64_t count = reader.read_block_count("vendor_data"); count != 0; count = reader.read_block_count("vendor_data")) {
     for (; count > 0 && reader.ok(); --count) {
       const std::string_view key = reader.read_bytes("vendor_data");
       out.vendor_data.emplace_back(key, reader.read_bytes("vendor_data"));
     }
   }
+  out.vendor_data_bytes = {begin, reader.position()};
   sort_unique(reader, out.vendor_data);
 }
 

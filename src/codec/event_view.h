@@ -31,6 +31,7 @@ struct EventView {
   std::optional<int64_t> source_sequence;
   TimestampUs ingestion_timestamp;
   bool has_vendor_data = false;
+  std::string_view vendor_data_bytes;  // as encoded: equal bytes mean equal vendor_data
   std::vector<std::pair<std::string_view, std::string_view>> vendor_data;  // sorted by key, keys unique
 };
 
