@@ -52,7 +52,7 @@ def data_dir(tmp_path):
 def pytest_runtest_makereport(item, call):
     report = yield
     if report.when == "call" and report.failed:
-        for running in getattr(item, "k2_programs", []):
+        for running in getattr(item, "k2_programs", [])[-4:]:
             report.sections.append((f"talk of {running.name}", running.talk()))
     return report
 
@@ -70,3 +70,13 @@ def start(request, tmp_path):
     yield start_program
     for running in programs:
         running.end()
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What the long tests did, in numbers: kills, crash points fired, cuts."""
+    figures = [(report.nodeid.split("::")[-1], name, value) for report in terminalreporter.getreports("passed") if report.when == "call"
+               for name, value in report.user_properties]
+    if figures:
+        terminalreporter.section("figures")
+    for test, name, value in figures:
+        terminalreporter.write_line(f"{test}: {name}: {value}")

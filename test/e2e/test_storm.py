@@ -6,6 +6,7 @@ K2_CUTS sets the number of random cuts (100; the full run has 1,000).
 import datetime
 import os
 import random
+import threading
 import time
 import urllib.parse
 
@@ -120,10 +121,42 @@ def commits(data_dir) -> int:
     return int(tables.metadata(data_dir, "trades_v2")["last-sequence-number"])
 
 
-def test_whole_tables_by_other_processes_equal_the_log_prefix(storm, data_dir):
-    """k2 query beside the running k2 up: all rows at once, as Arrow."""
-    prefix = Prefix(data_dir)
-    for _ in range(max(3, CUTS // 50)):
+@pytest.fixture
+def storm_of_files(start, data_dir):
+    """The same without a socket: an archive that commits every 50 ms, and loads of small files, one after the other, beside the test."""
+    done = threading.Event()
+    failures = []
+
+    def play():
+        number = 0
+        while not done.is_set():
+            number += 1
+            symbol = ("BTCUSDT", "ETHUSDT")[number % 2]
+            path = data_dir.parent / f"{symbol}-{number}.csv"
+            path.write_text("".join(f"{number * 100 + row},{row + 100}.25,{number}.{row:02},0,{1610064000000 + number * 100 + row},True,True\n"
+                                    for row in range(100)))
+            try:
+                lake.load_binance(data_dir, path, symbol=symbol)
+            except Exception as failure:  # shown by the test's own thread
+                failures.append(failure)
+                return
+
+    program.run("lake", "init", "--data-dir", data_dir)
+    archive = start("archive", "--data-dir", data_dir, "--commit-interval", "50ms")
+    player = threading.Thread(target=play)
+    player.start()
+    archive.wait_until(lambda: commits(data_dir) > 2, "the first commits")
+    yield archive
+    done.set()
+    player.join()
+    assert not failures and archive.running(), (failures, archive.talk())
+
+
+def test_whole_tables_equal_the_log_prefix(storm_of_files, data_dir, record_property):
+    """k2 query as a process of its own beside the storm: all rows at once, as Arrow."""
+    prefix, cuts = Prefix(data_dir), max(10, CUTS // 10)
+    began, first_commits, rows_seen = time.monotonic(), commits(data_dir), 0
+    for _ in range(cuts):
         before = prefix.catch_up()
         rows = lake.query_rows(data_dir, "trades")
         prefix.catch_up()
@@ -132,18 +165,21 @@ def test_whole_tables_by_other_processes_equal_the_log_prefix(storm, data_dir):
             ends[row.partition] = max(ends[row.partition], row.offset + 1)
         verifier.assert_clean(verifier.check_offsets("k2 query", rows, {(TOPIC, partition): end for partition, end in ends.items()}),
                               verifier.check_same("k2 query", prefix.rows(ends, lambda trade: True), [key(row) for row in rows]))
+        rows_seen += len(rows)
+    rate = (commits(data_dir) - first_commits) / (time.monotonic() - began)
+    record_property("storm", f"{cuts} cuts of the whole table, {rows_seen} rows, {rate:.1f} commits/s meanwhile")
+    assert commits(data_dir) - first_commits >= cuts // 2, "no storm"
 
 
-def test_sql_aggregates_see_one_cut(storm, data_dir):
-    """Count, sums and the largest offset come from one moment: they are those of a prefix."""
+def test_sql_aggregates_see_one_cut(storm_of_files, data_dir):
+    """Count, sum and the largest offset of each partition come from one moment: they are those of a prefix."""
     prefix = Prefix(data_dir)
-    for _ in range(5):
-        row = lake.sql(data_dir, "SELECT count(*) AS rows, CAST(sum(quantity) AS VARCHAR) AS quantity, max(log_offset) AS last, "
-                                 "count(DISTINCT message_id) AS ids FROM trades")[0]
+    for _ in range(max(5, CUTS // 20)):
+        answer = lake.sql(data_dir, "SELECT log_partition, count(*) AS rows, CAST(sum(quantity) AS VARCHAR) AS quantity, "
+                                    "max(log_offset) AS last, count(DISTINCT message_id) AS ids FROM trades GROUP BY log_partition")
         prefix.catch_up()
-        rows, last = int(row["rows"]), int(row["last"])
-        assert rows == int(row["ids"])
-        if len(prefix.records) == 1:
-            records = next(iter(prefix.records.values()))[:last + 1]
-            assert rows == last + 1 == len(records)
+        assert answer
+        for row in answer:
+            records = prefix.records[int(row["log_partition"])][:int(row["last"]) + 1]
+            assert len(records) == int(row["rows"]) == int(row["ids"]) == int(row["last"]) + 1
             assert source_data.units(row["quantity"]) == sum(record.content.quantity for record in records)
