@@ -411,8 +411,10 @@ Task<> WsPipe::Impl::close_stream(WsOutbox::CloseWish wish) {
 Task<> WsPipe::Impl::ping_until_over() {
   while (!is_over && options.ping_interval_us > 0) {
     co_await ping_event.wait(options.ping_interval_us);
+    if (is_over || is_closing) continue;
+    const std::string now_ms = std::to_string(system_clock().now().us / 1000);
     error_code ignored;
-    if (!is_over && !is_closing) stream.ping({}, ignored);
+    stream.ping(websocket::ping_data(now_ms.data(), now_ms.size()), ignored);
   }
 }
 
