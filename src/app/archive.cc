@@ -187,7 +187,9 @@ Result<bool> TableArchive::commit(const Offsets& log_end) {
   const auto started = SteadyClock::now();
   const Offsets end = of_channel(log_end, channel_);
   K2_TRY(const std::shared_ptr<const TableState> state, lake_.load(name_));
-  K2_RETURN_IF_ERROR(learn(*state, end));
+  // The end was taken before the state: another archive may have committed what was logged since. Only an end taken after it can convict.
+  K2_TRY(const Offsets end_now, log_.end_offsets());
+  K2_RETURN_IF_ERROR(learn(*state, of_channel(end_now, channel_)));
   K2_TRY(const AppendRequest request, read(end));
   if (request.batches.empty()) return false;
   K2_TRY(const AppendResult result, lake_.append(request));
