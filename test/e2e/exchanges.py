@@ -50,7 +50,7 @@ def answers(market: Market) -> bool:
 
 
 def sim_playing_file(start, directory) -> Market:
-    return start_sim(start, directory, "--file", source_data.BINANCE_DUMP, "--symbol", "BTCUSDT")
+    return start_sim(start, directory, "--file", source_data.BINANCE_DUMP, "--symbol", "BTCUSDT", "--speed", "0")
 
 
 def feed(start, data_dir, url: str, ca=None, symbols: str = "BTCUSDT") -> program.Program:

@@ -147,9 +147,9 @@ def test_routes_answer_while_trades_stream(streaming):
     trades = web.get(f"{streaming.url}/v1/trades?symbol=BTCUSDT&window_minutes=15")
     assert trades.status == 200
     body = trades.json()
-    assert body["trades"] and body["read_token"] and all(row["symbol"] == "BTCUSDT" for row in body["trades"])
-    assert {"message_id", "timestamp", "price", "quantity", "side", "exchange", "currency", "vendor_data"} <= set(body["trades"][0])
-    assert isinstance(body["trades"][0]["price"], str), "an exact decimal is text in JSON"
+    assert body["data"] and body["read_token"] and all(row["symbol"] == "BTCUSDT" for row in body["data"])
+    assert {"message_id", "timestamp", "price", "quantity", "side", "exchange", "currency", "vendor_data"} <= set(body["data"][0])
+    assert isinstance(body["data"][0]["price"], str), "an exact decimal is text in JSON"
     symbols = web.get(f"{streaming.url}/v1/symbols")
     assert symbols.status == 200 and b"BTCUSDT" in symbols.body and b"ETHUSDT" in symbols.body
     assert web.get(f"{streaming.url}/v1/quotes?symbol=BTCUSDT&window_minutes=15").status == 200

@@ -102,7 +102,7 @@ def test_it_comes_back_after_the_server_went_away(start, data_dir, exchange, bin
 
 GOOD = '{"e":"trade","E":1610064000278,"s":"BTCUSDT","t":1,"p":"1.0","q":"1.0","T":1610064000278,"m":true,"M":true}'
 GARBAGE = [
-    "", "{", "null", "[]", "not json", "\x00\x01\x02", '{"stream":"btcusdt@trade"}', '{"stream":"btcusdt@trade","data":{}}',
+    "", "{", "null", "not json", "\x00\x01\x02", '{"stream":"btcusdt@trade"}', '{"stream":"btcusdt@trade","data":{}}',
     '{"stream":"btcusdt@trade","data":null}', "[" * 10_000, '{"e":"trade"' + ',"x":1' * 10_000 + "}",
     GOOD.replace('"p":"1.0"', '"p":"NaN"'), GOOD.replace('"p":"1.0"', '"p":"1e400"'), GOOD.replace('"p":"1.0"', '"p":"0.000000001"'),
     GOOD.replace('"p":"1.0"', '"p":"99999999999"'), GOOD.replace('"p":"1.0"', '"p":1.0'), GOOD.replace('"p":"1.0",', ""),
@@ -123,9 +123,9 @@ def test_garbage_ends_as_dead_letters_and_the_feed_goes_on(start, data_dir, exch
     exchange.send(recorded_frames())
     exchange.send(trade_frame(line) for line in lines[100:])
     running.wait_until(lambda: logged(data_dir) >= len(binance_trades), "all trades, garbage or not")
-    running.wait_until(lambda: logged(data_dir, log_reader.DEAD_LETTER_TOPIC) >= len(GARBAGE), "a dead letter for each garbage frame")
     assert running.stop() == 0
     letters = log_reader.dead_letters(data_dir)
+    assert len([letter for letter in letters if "bookTicker" not in letter["reason"]]) >= len(GARBAGE) + 1, "one for each, and for the binary frame"
     assert all(letter["reason"] and letter["source"] for letter in letters)
     raw = {letter["raw"] for letter in letters}
     lost = [frame[:80] for frame in GARBAGE if not any(text and frame.encode().startswith(text[:1000]) for text in raw) and frame]

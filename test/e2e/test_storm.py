@@ -114,7 +114,7 @@ def ask(url: str, symbol: str, start_us: int, token: str | None = None) -> dict:
     answer = web.get(f"{url}/v1/trades?{urllib.parse.urlencode(parameters)}")
     assert answer.status == 200, answer.body[:500]
     body = answer.json()
-    return {"rows": body["trades"], "token": body["read_token"], "complete": not body.get("truncated")}
+    return {"rows": body["data"], "token": body["read_token"], "complete": not body.get("truncated")}
 
 
 def commits(data_dir) -> int:
