@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,14 +16,36 @@
 
 namespace k2 {
 
-/// Appends Avro's binary encoding of single values.
+/// Appends values in Avro's binary encoding.
 class AvroEncoder {
  public:
-  void add_long(int64_t value);  // also int
-  void add_boolean(bool value) { bytes_.push_back(value ? 1 : 0); }
-  void add_bytes(std::string_view value);  // also string
-  /// The branch of a union: 0 where the value is null in ["null", T], 1 where it follows.
-  void add_branch(int branch) { add_long(branch); }
+  void put_long(int64_t value);  // also int
+  void put_bool(bool value) { bytes_.push_back(value ? '\1' : '\0'); }
+  void put_bytes(std::string_view value);  // also string
+
+  // A union ["null", T]: branch 1 and the value, or branch 0.
+  template <class T, class Put>
+  void put_optional(const std::optional<T>& value, Put put) {
+    put_long(value ? 1 : 0);
+    if (value) put(*value);
+  }
+  void put_optional_long(const std::optional<int64_t>& value) {
+    put_optional(value, [this](int64_t v) { put_long(v); });
+  }
+  void put_optional_bytes(const std::optional<std::string>& value) {
+    put_optional(value, [this](const std::string& v) { put_bytes(v); });
+  }
+
+  // A union ["null", array]: one block of all items, then the end marker.
+  template <class Items, class Put>
+  void put_optional_array(const Items& items, Put put) {
+    put_long(1);
+    if (!items.empty()) {
+      put_long(static_cast<int64_t>(items.size()));
+      for (const auto& item : items) put(item);
+    }
+    put_long(0);
+  }
 
   [[nodiscard]] const std::string& bytes() const { return bytes_; }
 
@@ -30,10 +53,10 @@ class AvroEncoder {
   std::string bytes_;
 };
 
-/// A whole file with one block of `count` records, deflated. `metadata` is the header's map without avro.schema and avro.codec;
-/// `sync_marker` has 16 bytes.
-[[nodiscard]] std::string write_avro_file(const std::string& schema, const std::map<std::string, std::string>& metadata, int64_t count,
-                                          std::string_view records, std::string_view sync_marker);
+/// A whole file with one block of `count` records, deflated. `metadata` is the header's map without avro.schema and avro.codec. The same records give
+/// the same bytes.
+[[nodiscard]] std::string write_avro_file(const std::string& schema, const std::map<std::string, std::string>& metadata, size_t count,
+                                          std::string_view records);
 
 /// A decoded value. Unions are resolved to the branch that was written; enums are their index; maps are lists of (key, value) records
 /// without field ids; fixed is bytes.
@@ -48,7 +71,7 @@ struct AvroValue {
   const std::vector<int32_t>* field_ids = nullptr;  // record: Iceberg's "field-id" of each field; -1 where it has none
 
   [[nodiscard]] bool is_null() const { return kind == Kind::kNull; }
-  /// The record's field with that Iceberg id, or nullptr.
+  /// The record's field with that Iceberg id, or nullptr; nullptr too where it is null.
   [[nodiscard]] const AvroValue* field(int32_t field_id) const;
 };
 

@@ -1,7 +1,7 @@
 // Manifests and manifest lists: the Avro files between a snapshot and its data files (Iceberg spec, "Manifests" and "Manifest Lists", v2).
 //
-// Written by a small encoder of our own, because Iceberg needs field ids in the Avro schema, which avro-c drops; read through avro-c by
-// field name, whoever wrote them. Pure functions over bytes; internal to the table folder.
+// Written and read by avro_file.h, because Iceberg's fields are known by ids in the Avro schema, which avro-c drops; read by those ids, whoever wrote
+// them. Pure functions over bytes; internal to the table folder.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +14,10 @@
 #include "base/result.h"
 
 namespace k2 {
+
+/// Field ids of the partition tuple: day(timestamp), identity(exchange).
+inline constexpr int kDayFieldId = 1000;
+inline constexpr int kExchangeFieldId = 1001;
 
 enum class EntryStatus : int { kExisting = 0, kAdded = 1, kDeleted = 2 };
 

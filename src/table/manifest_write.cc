@@ -2,83 +2,13 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "base/sha256.h"
+#include "table/avro_file.h"
 #include "table/manifest.h"
 
 namespace k2 {
 namespace {
 
 using nlohmann::json;
-
-// --- Avro binary encoding (Avro 1.11 spec, "Binary Encoding") -----------------------------------------------------------
-class Encoder {
- public:
-  void put_long(int64_t value) {
-    auto zigzag = static_cast<uint64_t>(value) << 1 ^ static_cast<uint64_t>(value >> 63);
-    for (; zigzag >= 0x80; zigzag >>= 7) bytes_ += static_cast<char>(zigzag | 0x80);
-    bytes_ += static_cast<char>(zigzag);
-  }
-  void put_bool(bool value) { bytes_ += value ? '\1' : '\0'; }
-  void put_bytes(std::string_view value) {
-    put_long(static_cast<int64_t>(value.size()));
-    bytes_ += value;
-  }
-  void put_raw(std::string_view value) { bytes_ += value; }
-
-  // A union ["null", T]: branch 1 and the value, or branch 0.
-  template <class T, class Put>
-  void put_optional(const std::optional<T>& value, Put put) {
-    put_long(value ? 1 : 0);
-    if (value) put(*value);
-  }
-  void put_optional_long(const std::optional<int64_t>& value) {
-    put_optional(value, [this](int64_t v) { put_long(v); });
-  }
-  void put_optional_bytes(const std::optional<std::string>& value) {
-    put_optional(value, [this](const std::string& v) { put_bytes(v); });
-  }
-
-  // A union ["null", array]: one block of all items, then the end marker.
-  template <class Items, class Put>
-  void put_optional_array(const Items& items, Put put) {
-    put_long(1);
-    if (!items.empty()) {
-      put_long(static_cast<int64_t>(items.size()));
-      for (const auto& item : items) put(item);
-    }
-    put_long(0);
-  }
-
-  [[nodiscard]] const std::string& bytes() const { return bytes_; }
-
- private:
-  std::string bytes_;
-};
-
-// An object container file (Avro 1.11 spec, "Object Container Files") with one block, uncompressed.
-std::string container(const json& schema, std::vector<std::pair<std::string, std::string>> metadata, size_t count, const std::string& items) {
-  metadata.emplace_back("avro.codec", "null");
-  metadata.emplace_back("avro.schema", schema.dump());
-  Encoder file;
-  file.put_raw(std::string_view("Obj\1", 4));
-  file.put_long(static_cast<int64_t>(metadata.size()));
-  for (const auto& [key, value] : metadata) {
-    file.put_bytes(key);
-    file.put_bytes(value);
-  }
-  file.put_long(0);
-  // Any 16 bytes do that are unlikely within the data: a hash of it makes the file a function of its content.
-  const auto digest = sha256(items);
-  const std::string_view sync(reinterpret_cast<const char*>(digest.data()), 16);
-  file.put_raw(sync);
-  if (count > 0) {
-    file.put_long(static_cast<int64_t>(count));
-    file.put_long(static_cast<int64_t>(items.size()));
-    file.put_raw(items);
-    file.put_raw(sync);
-  }
-  return file.bytes();
-}
 
 // --- Avro schemas with Iceberg's field ids ------------------------------------------------------------------------------
 json field(const char* name, int id, json type) { return {{"name", name}, {"type", std::move(type)}, {"field-id", id}}; }
@@ -93,8 +23,8 @@ json map_type(const char* record, int key_id, int value_id, const char* value_ty
 json data_file_schema(bool partitioned) {
   json partition_fields = json::array();
   if (partitioned) {
-    partition_fields.push_back(optional_field("timestamp_day", 1000, {{"type", "int"}, {"logicalType", "date"}}));
-    partition_fields.push_back(optional_field("exchange", 1001, "string"));
+    partition_fields.push_back(optional_field("timestamp_day", kDayFieldId, {{"type", "int"}, {"logicalType", "date"}}));
+    partition_fields.push_back(optional_field("exchange", kExchangeFieldId, "string"));
   }
   const json partition{{"type", "record"}, {"name", "r102"}, {"fields", std::move(partition_fields)}};
   return {{"type", "record"},
@@ -158,20 +88,20 @@ json manifest_list_schema() {
                      })}};
 }
 
-void put_map(Encoder& out, const std::map<int, int64_t>& map) {
+void put_map(AvroEncoder& out, const std::map<int, int64_t>& map) {
   out.put_optional_array(map, [&](const auto& item) {
     out.put_long(item.first);
     out.put_long(item.second);
   });
 }
-void put_map(Encoder& out, const std::map<int, std::string>& map) {
+void put_map(AvroEncoder& out, const std::map<int, std::string>& map) {
   out.put_optional_array(map, [&](const auto& item) {
     out.put_long(item.first);
     out.put_bytes(item.second);
   });
 }
 
-void put_data_file(Encoder& out, const DataFile& file, bool partitioned) {
+void put_data_file(AvroEncoder& out, const DataFile& file, bool partitioned) {
   out.put_long(file.content);
   out.put_bytes(file.file_path);
   out.put_bytes(file.file_format);
@@ -224,7 +154,7 @@ FieldSummary summarize_field(const std::vector<ManifestEntry>& entries, const st
 }  // namespace
 
 std::string write_manifest(const ManifestHeader& header, const std::vector<ManifestEntry>& entries) {
-  Encoder items;
+  AvroEncoder items;
   for (const ManifestEntry& entry : entries) {
     items.put_long(static_cast<int64_t>(entry.status));
     items.put_optional_long(entry.snapshot_id);
@@ -232,7 +162,7 @@ std::string write_manifest(const ManifestHeader& header, const std::vector<Manif
     items.put_optional_long(entry.file_sequence_number);
     put_data_file(items, entry.file, header.partitioned);
   }
-  return container(manifest_schema(header.partitioned),
+  return write_avro_file(manifest_schema(header.partitioned).dump(),
                    {{"schema", header.schema_json},
                     {"partition-spec", header.partition_fields_json},
                     {"partition-spec-id", std::to_string(header.partition_spec_id)},
@@ -243,7 +173,7 @@ std::string write_manifest(const ManifestHeader& header, const std::vector<Manif
 
 std::string write_manifest_list(int64_t snapshot_id, std::optional<int64_t> parent_snapshot_id, int64_t sequence_number,
                                 const std::vector<ManifestFile>& manifests) {
-  Encoder items;
+  AvroEncoder items;
   for (const ManifestFile& manifest : manifests) {
     items.put_bytes(manifest.manifest_path);
     items.put_long(manifest.manifest_length);
@@ -261,11 +191,11 @@ std::string write_manifest_list(int64_t snapshot_id, std::optional<int64_t> pare
       items.put_optional_bytes(summary.upper_bound);
     });
   }
-  std::vector<std::pair<std::string, std::string>> metadata{{"snapshot-id", std::to_string(snapshot_id)},
+  std::map<std::string, std::string> metadata{{"snapshot-id", std::to_string(snapshot_id)},
                                                             {"sequence-number", std::to_string(sequence_number)},
                                                             {"format-version", "2"}};
-  if (parent_snapshot_id) metadata.emplace_back("parent-snapshot-id", std::to_string(*parent_snapshot_id));
-  return container(manifest_list_schema(), std::move(metadata), manifests.size(), items.bytes());
+  if (parent_snapshot_id) metadata.emplace("parent-snapshot-id", std::to_string(*parent_snapshot_id));
+  return write_avro_file(manifest_list_schema().dump(), metadata, manifests.size(), items.bytes());
 }
 
 ManifestFile summarize_manifest(const std::vector<ManifestEntry>& entries, int64_t snapshot_id, int64_t sequence_number, bool partitioned) {
