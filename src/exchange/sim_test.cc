@@ -128,6 +128,7 @@ TEST(Sim, AfterACutTheFeedComesBackAndMissesOnlyWhatHappenedMeanwhile) {
   ASSERT_TRUE(sink.wait_frames(before + 50));
   EXPECT_EQ(sim->close_connections(1001, "restart"), 1u);
   ASSERT_TRUE(sink.wait([&] { return sink.connections == 3; }));
+  for (int i = 0; i < 500 && feed->status().reconnects < 2; ++i) std::this_thread::sleep_for(10ms);  // told to the sink first
   EXPECT_EQ(feed->status().reconnects, 2u);
   EXPECT_EQ(feed->status().errors, 2u);
   EXPECT_EQ(sim->counts().disconnected_slow, 0u);

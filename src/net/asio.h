@@ -14,6 +14,11 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+// g++ 12 takes a coroutine's frame, which Asio allocates by operators of its own, for a mismatched pair at some levels of optimization.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
+#endif
+
 namespace k2::net {
 
 namespace asio = boost::asio;
