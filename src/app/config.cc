@@ -66,7 +66,7 @@ ConfigKey duration_key(std::string_view name, std::string_view doc, At at) {
 
 template <class At>
 ConfigKey count_key(std::string_view name, std::string_view doc, int64_t at_least, int64_t at_most, At at) {
-  return {name, doc,
+  ConfigKey key{name, doc,
           [at, at_least, at_most](Config& config, const Texts& texts) -> Status {
             const std::string& text = texts.front();
             int64_t count = 0;
@@ -77,6 +77,8 @@ ConfigKey count_key(std::string_view name, std::string_view doc, int64_t at_leas
             return {};
           },
           [at](const Config& config) { return Texts{std::to_string(at(config))}; }};
+  key.is_number = true;
+  return key;
 }
 
 ConfigKey choice_key(std::string_view name, std::string_view doc, std::vector<std::string> choices, std::string& (*at)(Config&)) {
@@ -302,6 +304,7 @@ std::string toml_string(std::string_view text) {
 
 std::string toml_value(const ConfigKey& key, const Config& config) {
   const Texts texts = key.get(config);
+  if (key.is_number) return texts.front();
   if (!key.is_list) return toml_string(texts.front());
   std::string out = "[";
   for (const std::string& text : texts) out += (out.size() > 1 ? ", " : "") + toml_string(text);

@@ -75,6 +75,7 @@ struct ConfigKey {
   std::function<std::vector<std::string>(const Config&)> get;
   bool is_list = false;
   bool is_map = false;
+  bool is_number = false;  // written without quotes
 
   /// "K2_LAKE_COMMIT_INTERVAL".
   [[nodiscard]] std::string environment_name() const;

@@ -116,6 +116,16 @@ TEST_F(ConfigTest, InstrumentsAreATable) {
   EXPECT_EQ(config->instruments.at("SOLUSDT"), "SOL/USDT");
 }
 
+TEST_F(ConfigTest, TheExampleFileSaysTheDefaults) {
+  const auto defaults = load();
+  places_.named_file = std::string(K2_SOURCE_DIR) + "/k2.toml.example";
+  const auto example = load();
+  ASSERT_TRUE(example) << example.error().message;
+  EXPECT_EQ(config_toml(*example, false), config_toml(*defaults, false));
+  for (const ConfigKey& key : config_keys())
+    EXPECT_NE(example->origins.at(std::string(key.name)), "default") << key.name << " is missing in k2.toml.example";
+}
+
 TEST_F(ConfigTest, ShownConfigurationReadsBackTheSame) {
   file("k2.toml", "[instruments]\nSOLUSDT = \"SOL/USDT\"\n[log]\nretention = \"90m\"\n");
   const auto config = load();

@@ -64,11 +64,7 @@ class FrameIngest final : public FrameSink {
   FrameIngest(Ingest& ingest, std::shared_ptr<const InstrumentTable> instruments, std::function<void()> on_failure)
       : ingest_(ingest), instruments_(std::move(instruments)), on_failure_(std::move(on_failure)), next_letter_(random_bits()) {}
 
-  void on_connected(uint64_t connection_id, std::string_view source) override {
-    log_info("feed_connected", {{"connection", connection_id}, {"url", source}});
-  }
-  void on_disconnected(uint64_t connection_id, std::string_view reason) override {
-    log_warning("feed_disconnected", {{"connection", connection_id}, {"reason", reason}});
+  void on_disconnected(uint64_t connection_id, std::string_view) override {  // the feed itself says so
     const std::scoped_lock lock(mutex_);
     parsers_.erase(connection_id);
   }

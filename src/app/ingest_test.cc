@@ -8,6 +8,7 @@
 #include <set>
 
 #include "app/taken.h"
+#include "base/logging.h"
 
 namespace k2 {
 namespace {
@@ -97,6 +98,8 @@ Trade trade(int64_t id) {
 
 class IngestTest : public testing::Test {
  protected:
+  void SetUp() override { set_log_level(LogLevel::kOff); }  // the failures are ours
+  void TearDown() override { set_log_level(LogLevel::kInfo); }
   Ingest& ingest() {
     if (!ingest_) ingest_ = std::make_unique<Ingest>(log_, schemas_, options_);
     return *ingest_;

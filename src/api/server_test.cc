@@ -1,0 +1,229 @@
+#include "api/server.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/uuid.h"
+#include "codec/avro.h"
+#include "codec/schemas.h"
+#include "log/local_log.h"
+#include "net/http_client.h"
+
+namespace k2 {
+namespace {
+
+using testing::HasSubstr;
+using Json = nlohmann::json;
+
+class ServerTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    dir_ = testing::TempDir() + "k2-server-" + random_uuid();
+    std::filesystem::create_directories(dir_);
+    log_ = LocalLog::open(dir_ + "/log.db").value();
+    ASSERT_TRUE(Lake::init({.data_dir = dir_}));
+    lake_ = Lake::open({.data_dir = dir_}).value();
+    schema_ = log_->register_schema("market.crypto.trades.binance-value", trade_schema()).value();
+    put(1, 20);
+    engine_ = Engine::open(*lake_, *log_, *log_, {.memory_limit = "256MB", .threads = 1}).value();
+    stream_ = std::make_unique<LiveStream>(*log_, *log_, *engine_);
+    server_ = ApiServer::start(*engine_, *stream_, {.listen = "127.0.0.1:0", .health_json = [] { return "{\"status\":\"ok\"}\n"; }, .is_ready = [this] { return ready_; }}).value();
+  }
+  void TearDown() override {
+    server_.reset();
+    stream_.reset();
+    engine_.reset();
+    lake_.reset();
+    log_.reset();
+    std::filesystem::remove_all(dir_);
+  }
+
+  void put(int64_t first, int64_t last) {
+    for (int64_t id = first; id <= last; ++id) {
+      Trade trade;
+      trade.message_id = MessageIdMaker("binance", "BTCUSDT", "trades").make(id);
+      trade.trade_id = std::to_string(id);
+      trade.symbol = id % 2 == 0 ? "ETHUSDT" : "BTCUSDT";
+      trade.exchange = "binance";
+      trade.asset_class = AssetClass::kCrypto;
+      trade.timestamp = {1'610'064'000'000'000 + id};
+      trade.price = *Decimal18_8::parse("39432.48");
+      trade.quantity = *Decimal18_8::parse("0.000263");
+      trade.currency = "USDT";
+      trade.source_sequence = id;
+      std::string message;
+      encode_trade(trade, schema_, message);
+      ASSERT_TRUE(log_->append({{"market.crypto.trades.binance", trade.symbol, message, {}}}, {}));
+    }
+  }
+
+  HttpAnswer get(const std::string& target, const HttpHeaders& headers = {}) { return HttpClient().get(server_->url() + target, headers).value(); }
+  Json json(const std::string& target) { return Json::parse(get(target).body); }
+
+  std::string dir_;
+  bool ready_ = true;
+  int32_t schema_ = 0;
+  std::unique_ptr<LocalLog> log_;
+  std::unique_ptr<Lake> lake_;
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<LiveStream> stream_;
+  std::unique_ptr<ApiServer> server_;
+};
+
+TEST_F(ServerTest, TradesComeNewestFirstWithTheirCut) {
+  const Json answer = json("/v1/trades?symbol=BTCUSDT&limit=3");
+  ASSERT_EQ(answer["count"], 3);
+  EXPECT_EQ(answer["truncated"], true);
+  EXPECT_EQ(answer["data"][0]["trade_id"], "19");
+  EXPECT_EQ(answer["data"][0]["price"], "39432.48000000");
+  EXPECT_EQ(answer["data"][0]["timestamp"], "2021-01-08T00:00:00.000019Z");
+}
+
+TEST_F(ServerTest, AReadTokenGivesTheSameRowsLater) {
+  const std::string token = json("/v1/trades")["read_token"];
+  put(21, 30);
+  EXPECT_EQ(json("/v1/trades?read_token=" + token)["count"], 20);
+  EXPECT_EQ(json("/v1/trades")["count"], 30);
+}
+
+TEST_F(ServerTest, LargeAnswersAreStreamedWhole) {
+  const Json answer = json("/v1/trades?limit=1000000&order=oldest");
+  EXPECT_EQ(answer["count"], 20);
+  EXPECT_EQ(answer["truncated"], false);
+  EXPECT_EQ(answer["data"][0]["trade_id"], "1");
+}
+
+TEST_F(ServerTest, FormatsByParameterAndByAcceptHeader) {
+  EXPECT_THAT(get("/v1/trades?format=csv&limit=1").body, HasSubstr("message_id,trade_id,symbol"));
+  const HttpAnswer arrow = get("/v1/trades", {{"Accept", "application/vnd.apache.arrow.stream"}});
+  EXPECT_EQ(arrow.headers.get("Content-Type"), "application/vnd.apache.arrow.stream");
+  EXPECT_FALSE(arrow.headers.get("K2-Read-Token").empty());
+  EXPECT_EQ(get("/v1/trades", {{"Accept", "image/png"}}).status, 406);
+}
+
+TEST_F(ServerTest, WhatMakesNoSenseIsAProblemThatNamesTheParameter) {
+  for (const char* bad : {"limit=-1", "limit=x", "window_minutes=0", "start=nonsense", "nosuch=1", "format=xml", "read_token=nonsense"}) {
+    const HttpAnswer answer = get(std::string("/v1/trades?") + bad);
+    EXPECT_EQ(answer.status, 400) << bad;
+    EXPECT_EQ(answer.headers.get("Content-Type"), "application/problem+json") << bad;
+    EXPECT_EQ(Json::parse(answer.body)["status"], 400) << bad;
+  }
+  EXPECT_EQ(Json::parse(get("/v1/trades?limit=x").body)["errors"][0]["parameter"], "limit");
+  EXPECT_EQ(get("/v1/stream?limit=5").status, 400);
+}
+
+TEST_F(ServerTest, UnknownRoutesAndMethodsAreRefused) {
+  EXPECT_EQ(get("/v1/nosuch").status, 404);
+  const auto posted = HttpClient().post(server_->url() + "/v1/trades", "text/plain", "x").value();
+  EXPECT_EQ(posted.status, 405);
+  EXPECT_EQ(posted.headers.get("Allow"), "GET, HEAD");
+}
+
+TEST_F(ServerTest, HealthReadinessMetricsAndPage) {
+  EXPECT_EQ(json("/health")["status"], "ok");
+  EXPECT_EQ(get("/livez").status, 200);
+  EXPECT_EQ(get("/readyz").status, 200);
+  ready_ = false;
+  EXPECT_EQ(get("/readyz").status, 503);
+  EXPECT_THAT(get("/metrics").body, HasSubstr("k2_http_requests_total{route=\"/readyz\",status=\"503\"}"));
+  EXPECT_THAT(get("/").body, HasSubstr("<title>k2 live</title>"));
+}
+
+TEST_F(ServerTest, SymbolsAreListed) {
+  const Json answer = json("/v1/symbols");
+  ASSERT_EQ(answer["count"], 2);
+  EXPECT_EQ(answer["data"][1]["symbol"], "ETHUSDT");
+}
+
+/// A reader of the stream, without a network.
+class FakeStream final : public HttpStream {
+ public:
+  Status write(std::string_view bytes) override {
+    (void)try_write(bytes);
+    return {};
+  }
+  bool try_write(std::string_view bytes) override {
+    const std::scoped_lock lock(mutex);
+    if (room < bytes.size()) return false;
+    room -= bytes.size();
+    text += bytes;
+    return true;
+  }
+  void finish() override { closed = true; }
+  void abort() override { closed = true; }
+  bool is_closed() const override { return closed; }
+  void set_on_closed(std::function<void()>) override {}
+
+  /// The trade ids so far, once there are `count`.
+  std::vector<std::string> ids(size_t count) {
+    std::vector<std::string> found;
+    for (int tries = 0; tries < 500 && found.size() < count; ++tries) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      const std::scoped_lock lock(mutex);
+      found.clear();
+      for (size_t at = 0; (at = text.find("\"trade_id\":\"", at)) != std::string::npos;) {
+        at += 12;
+        found.push_back(text.substr(at, text.find('"', at) - at));
+      }
+    }
+    return found;
+  }
+  std::string last_id() {
+    const std::scoped_lock lock(mutex);
+    const size_t at = text.rfind("id: {") + 4;
+    return text.substr(at, text.find('\n', at) - at);
+  }
+
+  std::mutex mutex;
+  std::string text;
+  size_t room = SIZE_MAX;
+  std::atomic<bool> closed = false;
+};
+
+TEST_F(ServerTest, TheStreamBringsNewTradesOfTheSymbolsAskedFor) {
+  const auto all = std::make_shared<FakeStream>();
+  const auto one = std::make_shared<FakeStream>();
+  ASSERT_TRUE(stream_->subscribe(all, {}, stream_->begin("").value()));
+  ASSERT_TRUE(stream_->subscribe(one, {"ETHUSDT"}, stream_->begin("").value()));
+  put(21, 24);
+  EXPECT_THAT(all->ids(4), testing::ElementsAre("21", "22", "23", "24"));
+  EXPECT_THAT(one->ids(2), testing::ElementsAre("22", "24"));
+}
+
+TEST_F(ServerTest, TheStreamGoesOnAfterLastEventId) {
+  const auto first = std::make_shared<FakeStream>();
+  ASSERT_TRUE(stream_->subscribe(first, {}, stream_->begin("").value()));
+  put(21, 22);
+  ASSERT_EQ(first->ids(2).size(), 2u);
+  const std::string id = first->last_id();
+  put(23, 25);
+  const auto second = std::make_shared<FakeStream>();
+  ASSERT_TRUE(stream_->subscribe(second, {}, stream_->begin(id).value()));
+  EXPECT_THAT(second->ids(3), testing::ElementsAre("23", "24", "25"));
+}
+
+TEST_F(ServerTest, AReaderWithoutRoomMissesNothing) {
+  const auto slow = std::make_shared<FakeStream>();
+  slow->room = 100;
+  ASSERT_TRUE(stream_->subscribe(slow, {}, stream_->begin("").value()));
+  put(21, 30);
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  {
+    const std::scoped_lock lock(slow->mutex);
+    slow->room = SIZE_MAX;
+  }
+  EXPECT_EQ(slow->ids(10).size(), 10u);
+  EXPECT_EQ(slow->ids(10).front(), "21");
+}
+
+TEST_F(ServerTest, AnEventIdOfAnotherLogIsRefused) {
+  EXPECT_FALSE(stream_->begin("nonsense"));
+  EXPECT_FALSE(stream_->begin(R"({"market.crypto.trades.binance":{"0":999}})"));
+  EXPECT_EQ(get("/v1/stream", {{"Last-Event-ID", "x"}}).status, 400);
+}
+
+}  // namespace
+}  // namespace k2

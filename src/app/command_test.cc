@@ -1,0 +1,92 @@
+#include "app/command.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+
+#include "base/uuid.h"
+
+namespace k2 {
+namespace {
+
+using testing::HasSubstr;
+
+class CommandTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    dir_ = testing::TempDir() + "k2-command-" + random_uuid();
+    setenv("XDG_CONFIG_HOME", "/nonexistent", 1);
+  }
+  void TearDown() override { std::filesystem::remove_all(dir_); }
+
+  int run(std::vector<std::string> words) {
+    words.insert(words.begin(), "k2");
+    std::vector<char*> argv;
+    for (std::string& word : words) argv.push_back(word.data());
+    testing::internal::CaptureStdout();
+    testing::internal::CaptureStderr();
+    const int code = CommandLine().run(static_cast<int>(argv.size()), argv.data());
+    fflush(stdout);
+    out_ = testing::internal::GetCapturedStdout();
+    err_ = testing::internal::GetCapturedStderr();
+    return code;
+  }
+
+  std::string dir_;
+  std::string out_;
+  std::string err_;
+};
+
+TEST_F(CommandTest, WhatCannotBeUnderstoodIsUsage) {
+  const std::vector<std::vector<std::string>> bad = {
+      {}, {"nosuch"}, {"query"}, {"query", "nosuch"}, {"query", "trades", "--nosuch"}, {"query", "trades", "-o", "xml"}, {"query", "trades", "--limit", "-5"},
+      {"query", "trades", "--start", "yesterday-ish"}, {"load", "asx"}, {"load", "binance", "x.csv"}, {"sql"}, {"lake"}, {"demo", "--live", "--offline"}};
+  for (const auto& words : bad) {
+    EXPECT_EQ(run(words), kExitUsage) << testing::PrintToString(words);
+    EXPECT_EQ(out_, "");
+    EXPECT_NE(err_, "");
+  }
+}
+
+TEST_F(CommandTest, ASlipIsAnsweredWithTheNearestCommand) {
+  run({"quary"});
+  EXPECT_THAT(err_, HasSubstr("did you mean \"query\"?"));
+}
+
+TEST_F(CommandTest, ADirectoryWithoutDataIsAFailureAndStaysAsItWas) {
+  EXPECT_EQ(run({"query", "trades", "--data-dir", dir_}), kExitFailure);
+  EXPECT_THAT(err_, HasSubstr(dir_));
+  EXPECT_FALSE(std::filesystem::exists(dir_));
+}
+
+TEST_F(CommandTest, EveryHelpStartsWithExamples) {
+  const std::vector<std::vector<std::string>> commands = {
+      {"demo"}, {"up"}, {"feed"}, {"feed", "binance"}, {"serve"}, {"load"}, {"load", "asx"}, {"load", "binance"}, {"watch"}, {"query"}, {"query", "trades"},
+      {"query", "quotes"}, {"query", "symbols"}, {"query", "stats"}, {"query", "snapshots"}, {"query", "dead-letters"}, {"sql"}, {"sim"}, {"archive"},
+      {"lake"}, {"lake", "init"}, {"lake", "check"}, {"config"}, {"config", "show"}, {"config", "check"}};
+  for (auto words : commands) {
+    std::string command = "k2";
+    for (const std::string& word : words) command += " " + word;
+    words.push_back("--help");
+    EXPECT_EQ(run(words), kExitOk) << command;
+    EXPECT_LT(out_.find("Examples:\n"), out_.find("Usage:")) << command;
+    EXPECT_THAT(out_, HasSubstr(command));
+  }
+}
+
+TEST_F(CommandTest, AnEmptyLakeIsMadeAndSound) {
+  EXPECT_EQ(run({"lake", "init", "--data-dir", dir_}), kExitOk);
+  EXPECT_EQ(run({"lake", "check", "--data-dir", dir_}), kExitOk) << err_;
+}
+
+TEST_F(CommandTest, AConfigurationWithAnUnknownKeyIsUsage) {
+  EXPECT_EQ(run({"config", "check", "--config", "/nonexistent/k2.toml"}), kExitUsage);
+  setenv("K2_LAKE_COMIT_INTERVAL", "1s", 1);
+  EXPECT_EQ(run({"config", "check"}), kExitUsage);
+  unsetenv("K2_LAKE_COMIT_INTERVAL");
+}
+
+}  // namespace
+}  // namespace k2
