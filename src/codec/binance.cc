@@ -463,6 +463,8 @@ struct BinanceParser::Impl {
 
   Status read_other(std::string_view kind, BinanceFrame& out) {
     K2_RETURN_IF_ERROR(check_whole());
+    // Counted among the others it would be gone in silence, and it may have been meant as a trade.
+    if (scanned.stream.ends_with("@trade")) return refuse("a frame of the stream " + std::string(scanned.stream) + " that is no trade");
     out.event_time = {};
     out.other_kind.assign(kind);
     out.kind = kind == "serverShutdown" ? BinanceFrame::Kind::kServerShutdown : BinanceFrame::Kind::kOther;

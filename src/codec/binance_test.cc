@@ -255,6 +255,11 @@ TEST(Binance, OtherFramesAreIgnoredWithTheirKind) {
   EXPECT_EQ(other("{}"), "");
 }
 
+TEST(Binance, AFrameOfATradeStreamWithoutATradeIsRefused) {
+  for (const char* text : {R"({"stream":"btcusdt@trade"})", R"({"stream":"btcusdt@trade","data":null})", R"({"stream":"btcusdt@trade","data":{}})"})
+    refusal(text);
+}
+
 TEST(Binance, TheRecordedFramesAreAllUnderstood) {
   const auto path = test::data_dir() / "binance" / "binance_us_ws_frames_2021-10-12.txt";
   if (!std::filesystem::exists(path)) GTEST_SKIP() << "recorded data is not at " << path;
