@@ -128,7 +128,7 @@ def test_garbage_ends_as_dead_letters_and_the_feed_goes_on(start, data_dir, exch
     assert len([letter for letter in letters if "bookTicker" not in letter["reason"]]) >= len(GARBAGE) + 1, "one for each, and for the binary frame"
     assert all(letter["reason"] and letter["source"] for letter in letters)
     raw = {letter["raw"] for letter in letters}
-    lost = [frame[:80] for frame in GARBAGE if not any(text and frame.encode().startswith(text[:1000]) for text in raw) and frame]
+    lost = [frame[:80] for frame in GARBAGE if frame.encode() not in raw]
     assert not lost, f"neither trade nor dead letter: {lost}"
     check_same_as_the_dump(data_dir, binance_trades)
 
