@@ -102,6 +102,7 @@ class TableArchive {
 
  private:
   Status learn(const TableState& state, const Offsets& end);
+  std::unexpected<Error> judge_missing(const Error& error, const TableState& state);
   Result<AppendRequest> read(const Offsets& end);
   Status read_partition(const TopicPartition& partition, Offset from, Offset end, AppendRequest& request);
   [[nodiscard]] bool is_full() const { return builder_.rows() >= options_.rows_max || builder_.size_bytes() >= options_.bytes_max; }
@@ -144,12 +145,7 @@ Status TableArchive::read_partition(const TopicPartition& partition, Offset from
   while (next < end && !is_full()) {
     auto batch = log_.read(partition, next, end, kReadBytes);
     K2_CRASH("C24");
-    if (!batch) {
-      const Error error = batch.error().with_context(name_ + " needs " + partition.topic + " from offset " + std::to_string(next.value));
-      // The log has let go of what the table lacks: the gap can't be closed by trying again.
-      if (error.kind == ErrorKind::kNotFound) return make_error(ErrorKind::kCorrupt, error.message);
-      return std::unexpected(error);
-    }
+    if (!batch) return std::unexpected(batch.error().with_context(name_ + " needs " + partition.topic + " from offset " + std::to_string(next.value)));
     if (batch->empty()) break;
     for (const LogRecord& record : batch->records()) {
       if (is_full()) break;
@@ -183,6 +179,14 @@ Result<AppendRequest> TableArchive::read(const Offsets& end) {
   return request;
 }
 
+/// The log no longer has what `state` lacks. Another archive may have committed it since, and let the log go; if the table has not moved,
+/// the gap can't be closed by trying again.
+std::unexpected<Error> TableArchive::judge_missing(const Error& error, const TableState& state) {
+  const auto now = lake_.load(name_);
+  if (!now) return std::unexpected(now.error());
+  return make_error((*now)->offsets != state.offsets ? ErrorKind::kConflict : ErrorKind::kCorrupt, error.message);
+}
+
 Result<bool> TableArchive::commit(const Offsets& log_end) {
   const auto started = SteadyClock::now();
   const Offsets end = of_channel(log_end, channel_);
@@ -190,10 +194,12 @@ Result<bool> TableArchive::commit(const Offsets& log_end) {
   // The end was taken before the state: another archive may have committed what was logged since. Only an end taken after it can convict.
   K2_TRY(const Offsets end_now, log_.end_offsets());
   K2_RETURN_IF_ERROR(learn(*state, of_channel(end_now, channel_)));
-  K2_TRY(const AppendRequest request, read(end));
-  if (request.batches.empty()) return false;
-  K2_TRY(const AppendResult result, lake_.append(request));
-  count(request, result, started);
+  const Result<AppendRequest> request = read(end);
+  if (!request && request.error().kind == ErrorKind::kNotFound) return judge_missing(request.error(), *state);
+  if (!request) return std::unexpected(request.error());
+  if (request->batches.empty()) return false;
+  K2_TRY(const AppendResult result, lake_.append(*request));
+  count(*request, result, started);
   return true;
 }
 

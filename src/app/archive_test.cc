@@ -22,7 +22,13 @@ class FaultyLake final : public Lake {
   explicit FaultyLake(Lake& real) : real_(real) {}
   std::function<std::optional<Error>(bool after)> fault = [](bool) { return std::nullopt; };
 
-  Result<std::shared_ptr<const TableState>> load(std::string_view table) override { return real_.load(table); }
+  std::function<void()> after_load = [] {};
+
+  Result<std::shared_ptr<const TableState>> load(std::string_view table) override {
+    auto state = real_.load(table);
+    after_load();
+    return state;
+  }
   Result<std::shared_ptr<const TableState>> state_at(std::string_view table, SnapshotId id) override { return real_.state_at(table, id); }
   Result<std::vector<SnapshotInfo>> snapshots(std::string_view table) override { return real_.snapshots(table); }
   Result<AppendResult> append(const AppendRequest& request) override {
@@ -151,6 +157,27 @@ TEST_F(ArchiveTest, TwoArchivesBesideEachOtherCommitEachRowOnce) {
   EXPECT_TRUE(two) << two.error().message;
   EXPECT_EQ(rows(), 400);
   expect_sound();
+}
+
+TEST_F(ArchiveTest, WhatAnotherArchiveCommittedAndTrimmedMeanwhileIsNotMissed) {
+  options_.retention_us = 0;
+  put(1, 100);
+  FaultyLake slow(*lake_);
+  bool overtaken = false;
+  slow.after_load = [&] {
+    if (!std::exchange(overtaken, true)) EXPECT_TRUE(catch_up());
+  };
+  const Status done = catch_up(slow);
+  EXPECT_TRUE(done) << done.error().message;
+  EXPECT_EQ(log_->begin_offsets()->begin()->second.value, 100) << "the log was to be trimmed";
+  EXPECT_EQ(rows(), 100);
+  expect_sound();
+}
+
+TEST_F(ArchiveTest, RowsThatLeftTheLogUncommittedStopTheArchive) {
+  put(1, 100);
+  ASSERT_TRUE(log_->trim({{{"market.crypto.trades.binance", 0}, {100}}}, system_clock().now()));
+  EXPECT_EQ(catch_up().error().kind, ErrorKind::kCorrupt);
 }
 
 TEST_F(ArchiveTest, ATableOfAnotherLogIsRefused) {

@@ -22,6 +22,7 @@ namespace k2 {
 namespace {
 
 constexpr int64_t kTryLiveUs = 3'000'000;  // how long the live exchange may take to answer before the demo goes on without it
+constexpr int64_t kCommitIntervalUs = 1'000'000;  // so that one sees the table grow
 constexpr double kSimTradesPerSecond = 25;
 
 struct DemoFlags {
@@ -120,6 +121,7 @@ Result<int> run_demo(const CommandContext& context, const DemoFlags& flags) {
   StopSignal stop;
   Config config = context.config;
   K2_RETURN_IF_ERROR(choose_data_dir(config));
+  if (config.origins.at("lake.commit_interval") == "default") config.lake.commit_interval_us = kCommitIntervalUs;
   const std::string reason = flags.offline ? "--offline" : flags.live ? "" : why_not_live(config);
   std::unique_ptr<SimExchange> sim;
   NodeOptions options{.feed = true, .archive = true, .serve = true};

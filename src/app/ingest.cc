@@ -119,13 +119,14 @@ struct Ingest::Impl {
   uint64_t done_count = 0;
   uint64_t flush_to = 0;  // don't linger while done_count is below
   bool closing = false;
-  std::optional<SteadyClock::time_point> closing_since;
+  std::optional<SteadyClock::time_point> hurry_since;  // stop_waiting(): the log's absence is not borne much longer
   std::optional<Error> failure;
   Counts counts;
   std::jthread thread;
 
   // --- put --------------------------------------------------------------------------------------------------------------------
   Result<Source*> source_of(std::string name, std::string_view key, std::string topic, std::string_view schema, Taken::Kind kind);
+  Result<int32_t> schema_id_of(const std::string& subject, std::string_view schema);
   template <class Encode>
   Status put_item(Source* source, uint64_t key, TimestampUs timestamp, Encode encode);
   template <class Event>
@@ -147,13 +148,25 @@ struct Ingest::Impl {
 
 // --- put ----------------------------------------------------------------------------------------------------------------------------
 
+/// The schemas are kept where the log is, and are away when it is: the first event of a source waits as its later ones do.
+Result<int32_t> Ingest::Impl::schema_id_of(const std::string& subject, std::string_view schema) {
+  int64_t wait_us = options.backoff_first_us;
+  const auto deadline = SteadyClock::now() + std::chrono::microseconds(options.retry_for_us);
+  while (true) {
+    auto id = schemas.register_schema(subject, schema);
+    if (id || (id.error().kind != ErrorKind::kUnavailable && id.error().kind != ErrorKind::kUnknownOutcome)) return id;
+    note_trouble(id.error());
+    if (!back_off(wait_us, deadline)) return id;
+  }
+}
+
 Result<Source*> Ingest::Impl::source_of(std::string name, std::string_view key, std::string topic, std::string_view schema, Taken::Kind kind) {
   {
     const std::scoped_lock lock(mutex);
     if (const auto found = source_by_name.find(name); found != source_by_name.end()) return found->second;
   }
   // Outside the lock: the store may ask a disk or a server. Two threads may both come here; the second finds the first one's.
-  K2_TRY(const int32_t schema_id, schemas.register_schema(topic + "-value", schema));
+  K2_TRY(const int32_t schema_id, schema_id_of(topic + "-value", schema));
   const std::scoped_lock lock(mutex);
   const auto [place, is_new] = source_by_name.try_emplace(name, nullptr);
   if (is_new) {
@@ -301,7 +314,7 @@ void Ingest::Impl::adopt(const Plan& plan, const Pending& batch) {
 /// Waits, twice as long each time. False when it is time to give up.
 bool Ingest::Impl::back_off(int64_t& wait_us, SteadyClock::time_point deadline) {
   std::unique_lock lock(mutex);
-  if (closing) deadline = std::min(deadline, *closing_since + std::chrono::microseconds(options.retry_closing_us));
+  if (hurry_since) deadline = std::min(deadline, *hurry_since + std::chrono::microseconds(options.retry_closing_us));
   if (SteadyClock::now() >= deadline) return false;
   lock.unlock();
   std::this_thread::sleep_for(std::chrono::microseconds(wait_us));
@@ -397,10 +410,10 @@ Ingest::Ingest(Log& log, SchemaStore& schemas, const Options& options) : impl_(s
 }
 
 Ingest::~Ingest() {
+  stop_waiting();
   {
     const std::scoped_lock lock(impl_->mutex);
     impl_->closing = true;
-    impl_->closing_since = SteadyClock::now();
   }
   impl_->work.notify_all();
   impl_->thread.join();
@@ -424,6 +437,11 @@ Status Ingest::flush() {
   impl_->progress.wait(lock, [&] { return impl_->failure || impl_->done_count >= target; });
   if (impl_->failure) return std::unexpected(*impl_->failure);
   return {};
+}
+
+void Ingest::stop_waiting() {
+  const std::scoped_lock lock(impl_->mutex);
+  if (!impl_->hurry_since) impl_->hurry_since = SteadyClock::now();
 }
 
 Ingest::Counts Ingest::counts() const {

@@ -43,7 +43,7 @@ class Ingest {
     size_t records_hurry = 4'096;          // the append thread no longer lingers from here on
     int64_t linger_us = 5'000;             // the oldest pending record waits at most this long for company
     int64_t retry_for_us = 60'000'000;     // how long an unavailable log is tried; then put() and flush() fail
-    int64_t retry_closing_us = 10'000'000; // the same once the destructor runs
+    int64_t retry_closing_us = 10'000'000; // the same, counted from stop_waiting() or the destructor, where that ends sooner
     int64_t backoff_first_us = 10'000;     // doubles up to backoff_max_us
     int64_t backoff_max_us = 1'000'000;
   };
@@ -64,19 +64,24 @@ class Ingest {
   /// `log` and `schemas` outlive it.
   Ingest(Log& log, SchemaStore& schemas, const Options& options);
   Ingest(Log& log, SchemaStore& schemas) : Ingest(log, schemas, Options{}) {}
-  /// Appends what is pending (bounded by retry_for_us) and ends the thread.
+  /// Appends what is pending (bounded by retry_for_us and retry_closing_us) and ends the thread.
   ~Ingest();
   Ingest(const Ingest&) = delete;
   Ingest& operator=(const Ingest&) = delete;
 
-  /// Queues one event; waits while the batch is full. InvalidInput: no source_sequence, or one beyond 62 bits. Otherwise the error that
-  /// ended the append thread: the event is then not in the log, nor is any later one.
+  /// Queues one event; waits while the batch is full, and, at a source's first event, while the schemas are away. InvalidInput: no
+  /// source_sequence, or one beyond 62 bits. Otherwise the schema store's error, or the one that ended the append thread: the event is
+  /// then not in the log.
   [[nodiscard]] Status put(const Trade& trade);
   [[nodiscard]] Status put(const Quote& quote);
   [[nodiscard]] Status put(const DeadLetter& letter, const DeadLetterIdentity& identity);
 
   /// Returns when everything put before is durable or known to have been there; the append thread's error otherwise.
   [[nodiscard]] Status flush();
+
+  /// From now on a log that is away is waited for retry_closing_us in all: whoever means to stop calls this before it waits for the threads
+  /// that put(), which may be waiting for the log.
+  void stop_waiting();
 
   [[nodiscard]] Counts counts() const;
   /// The append thread's error, once it has ended by one.

@@ -6,6 +6,7 @@
 #include <functional>
 #include <mutex>
 #include <set>
+#include <thread>
 
 #include "app/taken.h"
 #include "base/logging.h"
@@ -74,11 +75,16 @@ class FakeLog final : public Log {
 class FakeSchemas final : public SchemaStore {
  public:
   Result<int32_t> register_schema(std::string_view subject, std::string_view) override {
+    if (failures > 0) {
+      --failures;
+      return make_error(ErrorKind::kUnavailable, "log locked");
+    }
     subjects.insert(std::string(subject));
     return 7;
   }
   Result<std::string> schema(int32_t) const override { return make_error(ErrorKind::kNotFound, ""); }
   std::set<std::string> subjects;
+  int failures = 0;  // before the first success
 };
 
 constexpr const char* kSource = "binance/BTCUSDT/trades";
@@ -116,6 +122,29 @@ class IngestTest : public testing::Test {
   Ingest::Options options_{.linger_us = 100, .retry_for_us = 200'000, .retry_closing_us = 1000, .backoff_first_us = 100, .backoff_max_us = 1000};
   std::unique_ptr<Ingest> ingest_;
 };
+
+TEST_F(IngestTest, TheFirstEventWaitsForSchemasThatAreAway) {
+  schemas_.failures = 3;
+  put(1, 2);
+  ASSERT_TRUE(ingest().flush());
+  EXPECT_EQ(stored(), 2u);
+}
+
+TEST_F(IngestTest, WhoStopsWaitsNotForEverForALogThatStaysAway) {
+  options_.retry_for_us = 3'600'000'000;
+  options_.records_max = 1;
+  log_.fault = [](int) { return FakeLog::Fault::kUnavailable; };
+  ingest();
+  Status last;
+  {
+    const std::jthread feed([&] {
+      while (last) last = ingest_->put(trade(1));
+    });
+    ingest_->stop_waiting();
+  }
+  EXPECT_EQ(last.error().kind, ErrorKind::kUnavailable);
+  EXPECT_EQ(ingest_->flush().error().kind, ErrorKind::kUnavailable);
+}
 
 TEST_F(IngestTest, EverySequenceGoesInOnce) {
   put(5, 10);

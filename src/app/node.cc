@@ -112,6 +112,7 @@ Status Node::Impl::stop() {
   const auto note = [&](const Status& status) {
     if (!status && worst) worst = status;
   };
+  if (ingest) ingest->stop_waiting();  // the feed's thread may be in put(), waiting for a log that does not come back
   if (feed) {
     feed->stop();
     note(ingest->flush());
