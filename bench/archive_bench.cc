@@ -128,8 +128,10 @@ void BM_LogToIceberg(benchmark::State& state) {
     auto lake = Lake::open(options).value();
     state.ResumeTiming();
     {
-      Archive archive(*in.log, *in.log, *lake, ArchiveOptions{});
-      K2_ASSERT(archive.catch_up(std::stop_token()));
+      ArchiveOptions archive_options;
+      archive_options.retention_us = 1000 * 365 * kUsPerDay;  // each round reads the same log
+      Archive archive(*in.log, *in.log, *lake, archive_options);
+      if (const Status done = archive.catch_up(std::stop_token()); !done) return state.SkipWithError(done.error().message.c_str());
     }
     state.PauseTiming();
     K2_ASSERT(lake->load("trades_v2").value()->record_count == kRows);
@@ -139,7 +141,7 @@ void BM_LogToIceberg(benchmark::State& state) {
   }
   report(state);
 }
-BENCHMARK(BM_LogToIceberg)->MeasureProcessCPUTime()->UseRealTime()->Unit(benchmark::kMillisecond)->Iterations(3)->Repetitions(3);
+BENCHMARK(BM_LogToIceberg)->MeasureProcessCPUTime()->Unit(benchmark::kMillisecond)->Iterations(3)->Repetitions(3);
 
 // The limit: the same rows, already columns, in the order they came, written by Arrow with zstd and otherwise its defaults.
 void BM_LimitBareParquet(benchmark::State& state) {
@@ -157,7 +159,7 @@ void BM_LimitBareParquet(benchmark::State& state) {
   state.counters["bytes_per_row"] = static_cast<double>(bytes) / static_cast<double>(kRows);
   report(state);
 }
-BENCHMARK(BM_LimitBareParquet)->MeasureProcessCPUTime()->UseRealTime()->Unit(benchmark::kMillisecond)->Iterations(3)->Repetitions(3);
+BENCHMARK(BM_LimitBareParquet)->MeasureProcessCPUTime()->Unit(benchmark::kMillisecond)->Iterations(3)->Repetitions(3);
 
 }  // namespace
 }  // namespace k2
