@@ -210,9 +210,8 @@ Status DuckConnection::require_one_select(const std::string& sql) {
     if (duckdb_prepare_extracted_statement(connection_, statements, 0, &prepared.statement) != DuckDBSuccess) {
       status = make_error(ErrorKind::kInvalidInput, "SQL: " + text_of(duckdb_prepare_error(prepared.statement)));
     } else {
-      const duckdb_statement_type type = duckdb_prepared_statement_type(prepared.statement);
-      if (type != DUCKDB_STATEMENT_TYPE_SELECT && type != DUCKDB_STATEMENT_TYPE_EXPLAIN)
-        status = make_error(ErrorKind::kInvalidInput, "SQL: only SELECT and EXPLAIN are allowed");
+      if (duckdb_prepared_statement_type(prepared.statement) != DUCKDB_STATEMENT_TYPE_SELECT)
+        status = make_error(ErrorKind::kInvalidInput, "SQL: only SELECT is allowed, and EXPLAIN of it as the first word");
     }
   }
   duckdb_destroy_extracted(&statements);

@@ -60,7 +60,7 @@ class DuckConnection {
   /// Runs statements that give no rows.
   [[nodiscard]] Status run(const std::string& sql);
 
-  /// InvalidInput unless `sql` is one statement, and that a SELECT or an EXPLAIN.
+  /// InvalidInput unless `sql` is one statement, and that a SELECT. (EXPLAIN ANALYZE would run whatever follows it.)
   [[nodiscard]] Status require_one_select(const std::string& sql);
 
   /// Prepares `sql`, binds `values` to $1, $2, ..., starts it and returns its rows as they come. The result refers to this connection.

@@ -66,6 +66,12 @@ Result<Cut> HybridReader::cut_of(std::string_view token) const {
   K2_TRY(Cut cut, parse_read_token(token));
   if (cut.log_id != log_.id())
     return make_error(ErrorKind::kInvalidInput, "read_token is of log " + cut.log_id.value + ", this one is " + log_.id().value);
+  // The checksum is no signature: what comes from outside may name any partition and offset, and the tail would keep a place for each.
+  K2_TRY(const Offsets end, log_.end_offsets());
+  for (const auto& [partition, offset] : cut.end)
+    if (offset.value < 0 || offset > offset_of(end, partition))
+      return make_error(ErrorKind::kInvalidInput, "read_token goes to offset " + std::to_string(offset.value) + " of " + partition.topic + "/" +
+                                                      std::to_string(partition.partition) + ", the log ends at " + std::to_string(offset_of(end, partition).value));
   return cut;
 }
 
