@@ -215,6 +215,7 @@ Result<std::vector<ManifestEntry>> LocalLake::store_data_files(const TableSpec& 
   K2_TRY(std::vector<EncodedFile> encoded, encode_data_files(spec, request.batches));
   K2_CRASH("C27");
   std::vector<ManifestEntry> entries;
+  std::vector<std::string> paths;
   for (EncodedFile& file : encoded) {
     std::string directory = location + "/data/";
     if (file.file.day) directory += "timestamp_day=" + format_date(*file.file.day) + "/exchange=" + path_safe(*file.file.exchange) + "/";
@@ -222,7 +223,11 @@ Result<std::vector<ManifestEntry>> LocalLake::store_data_files(const TableSpec& 
     std::snprintf(number, sizeof number, "%05zu", entries.size());
     file.file.file_path = directory + number + "-" + request.commit_id + "-" + random_uuid().substr(0, 8) + ".parquet";
     K2_TRY(const std::string path, uri_to_path(file.file.file_path));
-    K2_RETURN_IF_ERROR(store_->put_if_absent(path, {reinterpret_cast<const char*>(file.bytes->data()), static_cast<size_t>(file.bytes->size())}));
+    paths.push_back(path);
+    if (const Status put = store_->put_if_absent(path, {reinterpret_cast<const char*>(file.bytes->data()), static_cast<size_t>(file.bytes->size())}); !put) {
+      for (const std::string& written : paths) (void)store_->remove(written);  // no manifest refers to them yet
+      return std::unexpected(put.error());
+    }
     file.bytes.reset();
     K2_CRASH("C28");
     entries.push_back({.status = EntryStatus::kAdded, .snapshot_id = {}, .sequence_number = {}, .file_sequence_number = {}, .file = std::move(file.file)});
@@ -372,8 +377,14 @@ Result<AppendResult> LocalLake::append(const AppendRequest& request) {
   std::optional<ManifestFile> manifest;
   std::optional<Attempt> attempt;
   bool maybe_landed = false;
+  bool sent = false;  // a swap was asked for
   int tries = 0;
   const auto known = [&](Error error) {
+    // What no catalog was ever told of, nobody can refer to: on a disk that is nearly full, each retry would leave its share. Once it was told, nothing
+    // is deleted.
+    if (!sent && entries)
+      for (const ManifestEntry& entry : *entries)
+        if (const auto path = uri_to_path(entry.file.file_path)) (void)store_->remove(*path);
     // Once a try may have landed, no later failure can say "not committed".
     if (maybe_landed && error.kind == ErrorKind::kUnavailable) error.kind = ErrorKind::kUnknownOutcome;
     return std::unexpected(error.with_context("append to " + request.table));
@@ -410,6 +421,7 @@ Result<AppendResult> LocalLake::append(const AppendRequest& request) {
       if (tries > 1) K2_CRASH("C39");
     }
     K2_CRASH("C35");
+    sent = true;
     const Status swapped = catalog_->swap(request.table, attempt->base_location, attempt->next_location);
     K2_CRASH("C36");
     if (swapped) {

@@ -153,6 +153,28 @@ TEST_F(LakeFaultTest, AFailureAtAnyOneOperationLosesAndDoublesNothing) {
   }
 }
 
+int64_t data_files_on_disk(const LakeOptions& options) {
+  int64_t files = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(options.data_dir)) files += entry.path().extension() == ".parquet";
+  return files;
+}
+
+TEST_F(LakeFaultTest, AnAppendThatNeverReachedTheCatalogLeavesNoDataFiles) {
+  const testing::TempDir directory;
+  const LakeOptions options = fresh(directory);
+  int failures = 0;
+  for (int64_t n = 1; data_files_on_disk(options) == 0; ++n) {
+    Faults faults{.fail_at = n};
+    AppendRequest request = request_of(0, 2);
+    request.batches = {testing::trades({{.offset = 0}, {.offset = 1, .exchange = "other"}})};  // two partitions, two files
+    const auto lake = faulty(options, faults);
+    // The first failure that leaves files is the swap's own: then they may be referred to.
+    if (const auto result = lake->append(request); !result && result.error().message.find("busy") == std::string::npos) ++failures;
+    ASSERT_LT(n, 50);
+  }
+  EXPECT_GE(failures, 5) << "reading metadata; two data files, a manifest, a manifest list, metadata";
+}
+
 // What becomes of one swap.
 enum class Fate {
   kAnswered,       // arrives and is answered
