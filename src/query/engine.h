@@ -69,7 +69,7 @@ class Engine {
   /// Takes a cut, now. Corrupt: a table belongs to another log, or is ahead of it.
   [[nodiscard]] virtual Result<Cut> cut() = 0;
 
-  /// The cut of a token, checked against this log. InvalidInput: no token of ours, or of another log.
+  /// The cut of a token, checked against this log. InvalidInput: no token of ours, of another log, or past this log's end.
   [[nodiscard]] virtual Result<Cut> cut_of(std::string_view token) = 0;
 
   /// Reads what the log has gained into the hot tail and lets go of what the tables have, as every question does for itself. Calling it
