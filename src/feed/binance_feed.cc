@@ -203,7 +203,8 @@ struct BinanceFeed::Impl {
 };
 
 void BinanceFeed::Impl::note_end(const WsEnd& end) {
-  const std::string_view reason = drop_reason.empty() ? ws_end_name(end.reason) : std::string_view("stale");
+  // We drop a connection because it fell silent or because it never opened.
+  const std::string_view reason = drop_reason.empty() ? ws_end_name(end.reason) : drop_reason == "stale" ? "stale" : ws_end_name(WsEnd::Reason::kConnectFailed);
   if (session.state() == SessionState::kStopped) return;
   feed_metrics().errors(reason).add();
   ++shown.errors;
@@ -231,7 +232,7 @@ void BinanceFeed::Impl::take_events(int64_t now_us) {
 // With the mutex held.
 void BinanceFeed::Impl::publish() {
   shown.state = session.state();
-  shown.connected = session.state() == SessionState::kLive;
+  shown.connected = session.is_live();  // ending a stale connection takes as long as the sink holds its thread
   shown.endpoint = plan.urls[session.endpoint()];
   shown.attempts = session.attempts();
   shown.reconnects = session.counts().reconnects;

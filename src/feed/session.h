@@ -74,6 +74,8 @@ class Session {
   void stop();
 
   [[nodiscard]] SessionState state() const { return state_; }
+  /// Connected and subscribed, and not about to be dropped.
+  [[nodiscard]] bool is_live() const { return state_ == SessionState::kLive && !dropping_; }
   [[nodiscard]] size_t endpoint() const { return endpoint_; }
   [[nodiscard]] int attempts() const { return failures_in_row_; }  // failures in a row on this endpoint
   [[nodiscard]] const SessionCounts& counts() const { return counts_; }

@@ -129,7 +129,9 @@ TEST(Session, DropsWhatDoesNotOpenAndWhatFallsSilent) {
   session.opened(21 * kSecond);
   session.received(30 * kSecond);
   EXPECT_EQ(wait_until(session, 31 * kSecond), 120 * kSecond);
+  EXPECT_TRUE(session.is_live());
   EXPECT_EQ(std::get<SessionDrop>(session.next(120 * kSecond)).reason, "stale");
+  EXPECT_FALSE(session.is_live());
 }
 
 TEST(Session, SubscribesAnewAfterEveryReconnect) {
