@@ -12,7 +12,7 @@
 #include <fstream>
 #include <functional>
 #include <mutex>
-#include <sstream>
+#include <thread>
 
 #include "exchange/frames.h"
 #include "exchange/market.h"

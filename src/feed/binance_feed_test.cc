@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <functional>
 #include <mutex>
+#include <thread>
 
 #include "base/metrics.h"
 #include "feed/binance_rest.h"
@@ -149,6 +150,7 @@ TEST(BinanceFeed, HandsFramesOverAndReconnectsAfterACut) {
   EXPECT_TRUE(venue.wait([&] { return venue.opened == 1; }));
   venue.session->abort();
   ASSERT_TRUE(sink.wait_for("1:hello"));
+  for (int i = 0; i < 500 && feed->status().reconnects == 0; ++i) std::this_thread::sleep_for(10ms);  // the sink is told first
   const BinanceFeedStatus status = feed->status();
   EXPECT_EQ(status.messages, 2u);
   EXPECT_EQ(status.errors, 1u);

@@ -788,7 +788,12 @@ Task<> HttpServer::Impl::accept_until_stopped() {
       continue;
     }
     counts.accepted.fetch_add(1);
+    // Counted first, looked second: stop() sets the flag first and looks at the count second, so one of the two sees the other.
     counts.open.fetch_add(1);
+    if (is_stopping) {
+      counts.open.fetch_sub(1);
+      break;
+    }
     auto shared_socket = std::make_shared<tcp::socket>(std::move(socket));
     asio::post(io.io, [this, &io, shared_socket] {
       auto connection = std::make_shared<Connection>(std::make_unique<Transport>(std::move(*shared_socket)), options, handler, *workers, counts);

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <random>
 #include <vector>
 
 #include "base/assert.h"
@@ -31,6 +32,20 @@ size_t header_size(const unsigned char* header, size_t bytes) {
   if (bytes < 2) return 2;
   const unsigned length = header[1] & 0x7fu;
   return 2 + (length == 126 ? 2u : length == 127 ? 8u : 0u) + ((header[1] & 0x80u) != 0 ? 4u : 0u);
+}
+
+std::string close_frame(uint16_t code, std::string_view reason, bool masked) {
+  std::string payload;
+  if (code != 0) {
+    payload = {static_cast<char>(code >> 8), static_cast<char>(code & 0xff)};
+    payload += reason.substr(0, 123);  // RFC 6455, 5.5: a control frame carries at most 125 bytes
+  }
+  std::string frame{'\x88', static_cast<char>(payload.size() | (masked ? 0x80u : 0u))};
+  if (!masked) return frame + payload;
+  uint32_t mask = std::random_device{}();
+  frame.append(reinterpret_cast<const char*>(&mask), sizeof mask);
+  for (size_t i = 0; i < payload.size(); ++i) frame += static_cast<char>(payload[i] ^ frame[2 + i % 4]);
+  return frame;
 }
 
 uint64_t payload_size(const unsigned char* header) {
@@ -102,7 +117,7 @@ WsOutbox::Put WsOutbox::put(Kind kind, std::string_view bytes) {
 void WsOutbox::close(uint16_t code, std::string_view reason) {
   const std::lock_guard lock(mutex_);
   if (close_wish_) return;
-  close_wish_ = CloseWish{code, std::string(reason.substr(0, 120))};  // RFC 6455, 5.5: a control frame has at most 125 bytes
+  close_wish_ = CloseWish{code, std::string(reason)};
   wake_locked();
 }
 
@@ -137,6 +152,8 @@ class WsPipe::Layer {
   size_t ready_messages = 0;
   /// Bytes that Beast wrote, for the transport.
   std::string output;
+  /// Our close frame is the last of the output: what Beast writes after it (a pong, its answer to the peer's close frame) is dropped.
+  bool is_output_closed = false;
   std::function<void()> on_output;
   int64_t idle_timeout_us = 0;
 
@@ -167,6 +184,7 @@ class WsPipe::Layer {
 
   template <class Buffers>
   size_t write_some(const Buffers& buffers) {
+    if (is_output_closed) return asio::buffer_size(buffers);
     const size_t before = output.size();
     for (auto it = asio::buffer_sequence_begin(buffers); it != asio::buffer_sequence_end(buffers); ++it) {
       const asio::const_buffer part(*it);
@@ -289,7 +307,7 @@ struct WsPipe::Impl {
   Task<> flush();
   Task<> write_until_over();
   Task<> ping_until_over();
-  Task<> close_stream(WsOutbox::CloseWish wish);
+  void write_close(const WsOutbox::CloseWish& wish);
   Task<error_code> read_until_over();
   void deliver();
   WsEnd end_of(error_code ec) const;
@@ -392,20 +410,20 @@ Task<> WsPipe::Impl::write_until_over() {
       wish = outbox.close_wish_;
     }
     if (wish && !is_closing && !is_over && stream.is_open()) {
-      is_closing = true;
-      close_deadline.set(options.close_timeout_us);
-      start(close_stream(*wish));
+      write_close(*wish);
+      continue;
     }
     if (!is_over) co_await output_event.wait();
   }
 }
 
-// Beast sends the close frame, reads up to the peer's, and ends the read under way.
-Task<> WsPipe::Impl::close_stream(WsOutbox::CloseWish wish) {
-  error_code ignored;
-  const websocket::close_reason reason(static_cast<websocket::close_code>(wish.code), wish.reason);
-  co_await stream.async_close(reason, into(ignored));
-  if (!is_over) transport->close();
+// The close frame is written here and not by Beast's async_close: with a control callback set, that and a read under way can end up waiting
+// for each other (Boost 1.81). Reading goes on until the peer's close frame, so that nothing that it sent before is lost.
+void WsPipe::Impl::write_close(const WsOutbox::CloseWish& wish) {
+  is_closing = true;
+  close_deadline.set(options.close_timeout_us);
+  layer().output += close_frame(wish.code, wish.reason, /*masked=*/!is_server);
+  layer().is_output_closed = true;
 }
 
 Task<> WsPipe::Impl::ping_until_over() {
@@ -430,8 +448,8 @@ Task<error_code> WsPipe::Impl::read_until_over() {
   while (!ec) {
     co_await stream.async_read(message, into(ec));
     if (!ec) deliver();
-    // While Beast is closing, it reads by itself; otherwise all whole messages are there for the taking.
-    while (!ec && !is_closing && layer().ready_messages > 0 && !transport->is_closed()) {
+    // Further whole messages are there for the taking.
+    while (!ec && layer().ready_messages > 0 && !transport->is_closed()) {
       stream.read(message, ec);
       if (!ec) deliver();
     }
