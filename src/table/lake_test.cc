@@ -99,6 +99,13 @@ TEST_F(LakeTest, OpeningWhatIsNotThereIsNotFound) {
   EXPECT_EQ(Lake::open(nowhere).error().kind, ErrorKind::kNotFound);
 }
 
+TEST_F(LakeTest, ACatalogThatIsThereButCannotBeOpenedIsUnavailable) {
+  const std::filesystem::path path = std::filesystem::path(::testing::TempDir()) / ("k2-no-catalog-" + random_uuid());
+  std::filesystem::create_directories(path / "catalog.db");
+  EXPECT_EQ(Lake::open({.data_dir = path}).error().kind, ErrorKind::kUnavailable);
+  std::filesystem::remove_all(path);
+}
+
 TEST_F(LakeTest, AppendedRowsAreThereAndCarryTheirOffsets) {
   const auto result = lake_->append(rows(0, 100));
   ASSERT_TRUE(result) << result.error().message;

@@ -1,5 +1,7 @@
 #include <sqlite3.h>
 
+#include <filesystem>
+
 #include "market/columns.h"
 #include "table/catalog.h"
 
@@ -34,8 +36,10 @@ class Connection {
   static Result<Connection> open(const std::string& file, bool create) {
     Connection connection(file);
     const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (create ? SQLITE_OPEN_CREATE : 0);
+    std::error_code ignored;
     if (sqlite3_open_v2(file.c_str(), &connection.handle_, flags, nullptr) != SQLITE_OK)
-      return connection.failed("open", create ? ErrorKind::kUnavailable : ErrorKind::kNotFound);
+      // A file that is there and can't be opened (no descriptor left, no permission) is not a catalog that isn't there.
+      return connection.failed("open", create || std::filesystem::exists(file, ignored) ? ErrorKind::kUnavailable : ErrorKind::kNotFound);
     sqlite3_busy_timeout(connection.handle_, kBusyTimeoutMs);
     // EXTRA: with a rollback journal, FULL leaves the journal's removal unsynced, and a power cut could bring it back and undo the commit.
     K2_RETURN_IF_ERROR(connection.run("PRAGMA synchronous=EXTRA"));
