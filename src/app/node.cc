@@ -147,6 +147,9 @@ Json Node::Impl::table_health(Channel channel) const {
   out["committed_offset"] = committed;
   out["end_offset"] = logged;
   out["lag"] = logged - committed;
+  if (is_complete && archive)
+    for (const ArchiveStatus::Table& table : archive->status().tables)
+      if (table.name == table_of(channel).name && !table.last_error.empty()) out["last_error"] = table.last_error;
   return out;
 }
 
