@@ -1,7 +1,7 @@
 #include "table/data_file.h"
 
 #include <arrow/api.h>
-#include <arrow/compute/api_vector.h>
+#include <arrow/compute/cast.h>
 #include <arrow/extension/uuid.h>
 #include <arrow/io/api.h>
 #include <arrow/util/key_value_metadata.h>
@@ -14,117 +14,21 @@
 #include <parquet/statistics.h>
 
 #include <algorithm>
-#include <map>
-#include <numeric>
-#include <tuple>
-#include <unordered_map>
+#include <span>
+#include <utility>
 
 #include "base/assert.h"
 #include "base/time.h"
+#include "table/row_order.h"
+#include "table/schema.h"
 
 namespace k2 {
 namespace {
 
+constexpr size_t kSliceRows = 16 << 10;  // of rows put in order at a time
+
 std::unexpected<Error> arrow_failed(std::string_view what, const arrow::Status& status, ErrorKind kind = ErrorKind::kUnavailable) {
   return make_error(kind, "data file: cannot " + std::string(what) + ": " + status.ToString());
-}
-
-// --- order of the rows --------------------------------------------------------------------------------------------------
-
-// Gives each distinct text a number in the order of the texts.
-std::vector<uint32_t> rank_texts(const arrow::StringArray& texts, std::vector<std::string_view>* distinct) {
-  std::unordered_map<std::string_view, uint32_t> numbers;
-  std::vector<uint32_t> ranks(static_cast<size_t>(texts.length()));
-  uint32_t previous = 0;
-  for (int64_t row = 0; row < texts.length(); ++row) {
-    const std::string_view text = texts.GetView(row);
-    if (row > 0 && text == texts.GetView(row - 1)) {
-      ranks[static_cast<size_t>(row)] = previous;
-      continue;
-    }
-    previous = numbers.try_emplace(text, static_cast<uint32_t>(numbers.size())).first->second;
-    ranks[static_cast<size_t>(row)] = previous;
-  }
-  std::vector<std::pair<std::string_view, uint32_t>> ordered(numbers.begin(), numbers.end());
-  std::sort(ordered.begin(), ordered.end());
-  std::vector<uint32_t> rank_of(ordered.size());
-  for (size_t rank = 0; rank < ordered.size(); ++rank) {
-    rank_of[ordered[rank].second] = static_cast<uint32_t>(rank);
-    distinct->push_back(ordered[rank].first);
-  }
-  for (uint32_t& rank : ranks) rank = rank_of[rank];
-  return ranks;
-}
-
-template <class Array>
-const Array& column(const arrow::RecordBatch& rows, std::string_view name) {
-  return static_cast<const Array&>(*rows.GetColumnByName(std::string(name)));
-}
-
-bool has_column(const TableSpec& table, std::string_view name) {
-  return std::any_of(table.columns.begin(), table.columns.end(), [&](const Column& c) { return c.name == name; });
-}
-
-// Rows of one data file, as positions in the input, in the order they will be stored.
-struct Part {
-  std::optional<int32_t> day;
-  std::optional<std::string> exchange;
-  std::vector<int64_t> rows;
-};
-
-// A stable bucket sort by (day, exchange, symbol); within a bucket rows mostly come in time order already, so that is looked at before sorting.
-std::vector<Part> order_rows(const TableSpec& table, const arrow::RecordBatch& rows) {
-  const size_t count = static_cast<size_t>(rows.num_rows());
-  std::vector<Part> parts;
-  if (!has_column(table, "timestamp")) {
-    parts.emplace_back().rows.resize(count);
-    std::iota(parts.back().rows.begin(), parts.back().rows.end(), 0);
-    return parts;
-  }
-  const auto& timestamps = column<arrow::TimestampArray>(rows, "timestamp");
-  std::vector<std::string_view> exchanges, symbols;
-  const auto exchange_ranks = rank_texts(column<arrow::StringArray>(rows, "exchange"), &exchanges);
-  const auto symbol_ranks = rank_texts(column<arrow::StringArray>(rows, "symbol"), &symbols);
-
-  using BucketKey = std::tuple<int32_t, uint32_t, uint32_t>;  // day, exchange, symbol
-  std::map<BucketKey, std::vector<int64_t>> buckets;
-  BucketKey last_key{};
-  std::vector<int64_t>* last_bucket = nullptr;
-  for (size_t row = 0; row < count; ++row) {
-    const int32_t day = table.partitioned_by_day_and_exchange ? days_since_epoch({timestamps.Value(static_cast<int64_t>(row))}) : 0;
-    const BucketKey key{day, table.partitioned_by_day_and_exchange ? exchange_ranks[row] : 0, symbol_ranks[row]};
-    if (!last_bucket || key != last_key) {
-      last_bucket = &buckets[key];
-      last_key = key;
-    }
-    last_bucket->push_back(static_cast<int64_t>(row));
-  }
-  const auto earlier = [&](int64_t a, int64_t b) { return timestamps.Value(a) < timestamps.Value(b); };
-  for (auto& [key, bucket] : buckets) {
-    if (!std::is_sorted(bucket.begin(), bucket.end(), earlier)) std::stable_sort(bucket.begin(), bucket.end(), earlier);
-    const auto& [day, exchange, symbol] = key;
-    const std::string exchange_name(exchanges[exchange]);
-    if (parts.empty() || (table.partitioned_by_day_and_exchange && (parts.back().day != day || parts.back().exchange != exchange_name))) {
-      parts.emplace_back();
-      if (table.partitioned_by_day_and_exchange) {
-        parts.back().day = day;
-        parts.back().exchange = exchange_name;
-      }
-    }
-    auto& target = parts.back().rows;
-    target.insert(target.end(), bucket.begin(), bucket.end());
-  }
-  return parts;
-}
-
-bool is_run(const std::vector<int64_t>& rows) { return rows.back() - rows.front() + 1 == static_cast<int64_t>(rows.size()) && std::is_sorted(rows.begin(), rows.end()); }
-
-Result<std::shared_ptr<arrow::RecordBatch>> take_rows(const std::shared_ptr<arrow::RecordBatch>& batch, const std::vector<int64_t>& rows) {
-  if (is_run(rows)) return batch->Slice(rows.front(), static_cast<int64_t>(rows.size()));
-  const auto indices = std::make_shared<arrow::Int64Array>(static_cast<int64_t>(rows.size()), arrow::Buffer::Wrap(rows));
-  const auto taken = arrow::compute::Take(arrow::Datum(batch), arrow::Datum(indices), arrow::compute::TakeOptions::NoBoundsCheck());
-  if (!taken.ok()) return arrow_failed("order rows", taken.status());
-  return taken->record_batch();
 }
 
 // --- Parquet ------------------------------------------------------------------------------------------------------------
@@ -181,7 +85,7 @@ std::shared_ptr<parquet::WriterProperties> writer_properties(const TableSpec& ta
     builder.enable_dictionary(std::string(name));
   builder.enable_dictionary("trade_conditions.list.element");
   for (const std::string_view name : {"timestamp", "ingestion_timestamp", "source_sequence", "log_offset", "end_timestamp", "first_sequence", "last_sequence"})
-    if (has_column(table, name)) builder.encoding(std::string(name), parquet::Encoding::DELTA_BINARY_PACKED);
+    if (find_column(table, name)) builder.encoding(std::string(name), parquet::Encoding::DELTA_BINARY_PACKED);
   return builder.build();
 }
 
@@ -276,13 +180,16 @@ void add_metrics(const TableSpec& table, const parquet::FileMetaData& metadata, 
   }
 }
 
-arrow::Result<std::shared_ptr<arrow::Buffer>> write_parquet(const TableSpec& table, const std::shared_ptr<arrow::RecordBatch>& rows,
-                                                            std::shared_ptr<parquet::FileMetaData>* metadata) {
-  const auto stored = as_stored(table, rows);
-  ARROW_ASSIGN_OR_RAISE(const auto sink, arrow::io::BufferOutputStream::Create(rows->num_rows() * 64 + 4096));
-  ARROW_ASSIGN_OR_RAISE(const auto writer, parquet::arrow::FileWriter::Open(*stored->schema(), arrow::default_memory_pool(), sink, writer_properties(table)));
-  ARROW_ASSIGN_OR_RAISE(const auto as_table, arrow::Table::FromRecordBatches(stored->schema(), {stored}));
-  ARROW_RETURN_NOT_OK(writer->WriteTable(*as_table, kRowGroupRows));
+// Encodes the rows at these positions, a slice at a time.
+arrow::Result<std::shared_ptr<arrow::Buffer>> write_parquet(const TableSpec& table, const std::shared_ptr<arrow::Schema>& schema, RowPicker& picker,
+                                                            std::span<const int32_t> rows, std::shared_ptr<parquet::FileMetaData>* metadata) {
+  ARROW_ASSIGN_OR_RAISE(const auto sink, arrow::io::BufferOutputStream::Create(static_cast<int64_t>(rows.size()) * 24 + 4096));
+  ARROW_ASSIGN_OR_RAISE(const auto writer, parquet::arrow::FileWriter::Open(*schema, arrow::default_memory_pool(), sink, writer_properties(table)));
+  for (size_t done = 0; done < rows.size(); done += kSliceRows) {
+    const auto slice = picker.pick(rows.subspan(done, std::min(kSliceRows, rows.size() - done)));
+    if (!slice) return arrow::Status::OutOfMemory(slice.error().message);
+    ARROW_RETURN_NOT_OK(writer->WriteRecordBatch(*as_stored(table, *slice)));
+  }
   ARROW_RETURN_NOT_OK(writer->Close());
   *metadata = writer->metadata();
   return sink->Finish();
@@ -305,6 +212,17 @@ Status check_batches(const TableSpec& table, const std::vector<std::shared_ptr<a
   return {};
 }
 
+// The column as an array of `type`: other writers may have stored a wider one.
+Result<std::shared_ptr<arrow::Array>> column_as(const arrow::RecordBatch& rows, const std::string& name, const std::shared_ptr<arrow::DataType>& type,
+                                                const std::string& path) {
+  const auto column = rows.GetColumnByName(name);
+  if (!column || column->null_count() > 0) return make_error(ErrorKind::kCorrupt, "data file: " + path + " has no " + name + " in some row");
+  if (column->type()->Equals(type)) return column;
+  const auto cast = arrow::compute::Cast(*column, type);
+  if (!cast.ok()) return arrow_failed("read " + name + " of " + path, cast.status(), ErrorKind::kCorrupt);
+  return *cast;
+}
+
 Result<std::unique_ptr<parquet::arrow::FileReader>> open_parquet(const std::string& path) {
   const auto source = arrow::io::ReadableFile::Open(path);
   if (!source.ok()) return arrow_failed("open " + path, source.status());
@@ -321,16 +239,19 @@ Result<std::vector<EncodedFile>> encode_data_files(const TableSpec& table, const
   const auto joined = batches.size() == 1 ? arrow::Result<std::shared_ptr<arrow::RecordBatch>>(batches.front()) : arrow::ConcatenateRecordBatches(batches);
   if (!joined.ok()) return arrow_failed("join batches", joined.status());
   if ((*joined)->num_rows() == 0) return files;
-  for (Part& part : order_rows(table, **joined)) {
-    K2_TRY(const auto rows, take_rows(*joined, part.rows));
+  if ((*joined)->num_rows() > INT32_MAX) return make_error(ErrorKind::kInvalidInput, "data file: more than 2^31 rows in one append");
+  const auto schema = as_stored(table, (*joined)->Slice(0, 0))->schema();
+  RowPicker picker(*joined);
+  RowOrder order = order_rows(table, **joined);
+  for (Part& part : order.parts) {
     std::shared_ptr<parquet::FileMetaData> metadata;
-    const auto bytes = write_parquet(table, rows, &metadata);
+    const auto bytes = write_parquet(table, schema, picker, std::span(order.rows).subspan(part.begin, part.end - part.begin), &metadata);
     if (!bytes.ok()) return arrow_failed("encode", bytes.status());
     EncodedFile encoded{.file = {}, .bytes = *bytes};
     encoded.file.day = part.day;
     encoded.file.exchange = std::move(part.exchange);
     encoded.file.file_size_in_bytes = (*bytes)->size();
-    encoded.file.sort_order_id = has_column(table, "timestamp") ? 1 : 0;
+    encoded.file.sort_order_id = find_column(table, "timestamp") ? 1 : 0;
     add_metrics(table, *metadata, &encoded.file);
     files.push_back(std::move(encoded));
   }
@@ -363,9 +284,12 @@ Result<LogCoordinates> read_log_coordinates(const std::string& path) {
   const auto combined = (*table)->CombineChunksToBatch();
   if (!combined.ok()) return arrow_failed("read " + path, combined.status());
   LogCoordinates coordinates;
-  const auto& topics = column<arrow::StringArray>(**combined, "log_topic");
-  const auto& partitions = column<arrow::Int32Array>(**combined, "log_partition");
-  const auto& offsets = column<arrow::Int64Array>(**combined, "log_offset");
+  K2_TRY(const auto topic_column, column_as(**combined, "log_topic", arrow::utf8(), path));
+  K2_TRY(const auto partition_column, column_as(**combined, "log_partition", arrow::int32(), path));
+  K2_TRY(const auto offset_column, column_as(**combined, "log_offset", arrow::int64(), path));
+  const auto& topics = static_cast<const arrow::StringArray&>(*topic_column);
+  const auto& partitions = static_cast<const arrow::Int32Array&>(*partition_column);
+  const auto& offsets = static_cast<const arrow::Int64Array&>(*offset_column);
   for (int64_t row = 0; row < (*combined)->num_rows(); ++row) {
     coordinates.topics.emplace_back(topics.GetView(row));
     coordinates.partitions.push_back(partitions.Value(row));

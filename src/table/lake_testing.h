@@ -1,8 +1,7 @@
-// Words for the table folder's tests: rows of trades_v2 as Arrow batches, a directory that goes away, stores and catalogs that fail on demand.
+// Words for the table folder's tests and benchmarks: rows of trades_v2 as Arrow batches, and a directory that goes away.
 #pragma once
 
 #include <arrow/api.h>
-#include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -12,9 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "base/assert.h"
 #include "base/uuid.h"
-#include "store/store.h"
-#include "table/catalog.h"
 #include "table/lake.h"
 
 namespace k2::testing {
@@ -48,13 +46,15 @@ struct Row {
   int64_t quantity_units = 12'345'678;
   std::string topic = kTopic;
   int32_t partition = 0;
+  int64_t sequence = -1;  // the source's; -1: the same as offset
+  [[nodiscard]] int64_t source_sequence() const { return sequence < 0 ? offset : sequence; }
 };
 
 namespace detail {
 
 template <class Builder, class Get>
 std::shared_ptr<arrow::Array> build(Builder builder, const std::vector<Row>& rows, Get get) {
-  for (const Row& row : rows) EXPECT_TRUE(builder.Append(get(row)).ok());
+  for (const Row& row : rows) K2_ASSERT(builder.Append(get(row)).ok());
   return builder.Finish().ValueOrDie();
 }
 
@@ -70,20 +70,21 @@ inline std::shared_ptr<arrow::RecordBatch> trades(const std::vector<Row>& rows) 
     return build(arrow::Decimal128Builder(arrow::decimal128(18, 8), pool), rows, [&](const Row& row) { return arrow::Decimal128(get(row)); });
   };
   const auto id = [](const Row& row) {
-    std::string bytes = "\x01\x02\x03\x04\x05\x06\x87\x08";
-    for (int shift = 56; shift >= 0; shift -= 8) bytes.push_back(static_cast<char>(row.offset >> shift));
+    const uint64_t source = std::hash<std::string>()(row.exchange + row.symbol);
+    std::string bytes(reinterpret_cast<const char*>(&source), sizeof source);
+    for (int shift = 56; shift >= 0; shift -= 8) bytes.push_back(static_cast<char>(row.source_sequence() >> shift));
     return bytes;
   };
   arrow::ListBuilder conditions(pool, std::make_shared<arrow::StringBuilder>(pool), arrow::list(arrow::field("element", arrow::utf8(), false)));
   for (const Row& row : rows) {
-    EXPECT_TRUE(conditions.Append().ok());
-    for (int64_t i = 0; i < row.offset % 3; ++i) EXPECT_TRUE(static_cast<arrow::StringBuilder*>(conditions.value_builder())->Append("X").ok());
+    K2_ASSERT(conditions.Append().ok());
+    for (int64_t i = 0; i < row.offset % 3; ++i) K2_ASSERT(static_cast<arrow::StringBuilder*>(conditions.value_builder())->Append("X").ok());
   }
   arrow::StringBuilder vendor_data(pool);
-  for (const Row& row : rows) EXPECT_TRUE((row.offset % 2 ? vendor_data.Append(R"({"m":"true"})") : vendor_data.AppendNull()).ok());
+  for (const Row& row : rows) K2_ASSERT((row.offset % 2 ? vendor_data.Append(R"({"m":"true"})") : vendor_data.AppendNull()).ok());
   const arrow::ArrayVector columns{
       build(arrow::FixedSizeBinaryBuilder(arrow::fixed_size_binary(16), pool), rows, id),
-      text([](const Row& row) { return std::to_string(row.offset); }),
+      text([](const Row& row) { return std::to_string(row.source_sequence()); }),
       text([](const Row& row) { return row.symbol; }),
       text([](const Row& row) { return row.exchange; }),
       text([](const Row&) { return std::string("crypto"); }),
@@ -93,7 +94,7 @@ inline std::shared_ptr<arrow::RecordBatch> trades(const std::vector<Row>& rows) 
       text([](const Row&) { return std::string("USDT"); }),
       text([](const Row& row) { return std::string(row.offset % 2 ? "BUY" : "SELL"); }),
       conditions.Finish().ValueOrDie(),
-      build(arrow::Int64Builder(pool), rows, [](const Row& row) { return row.offset; }),
+      build(arrow::Int64Builder(pool), rows, [](const Row& row) { return row.source_sequence(); }),
       micros([](const Row& row) { return row.timestamp_us + 1000; }),
       vendor_data.Finish().ValueOrDie(),
       text([](const Row& row) { return row.topic; }),
