@@ -118,6 +118,11 @@ class DayOrdinals {
     return (*last_)++;
   }
 
+  /// Takes one of the day last asked for, where there was one.
+  void skip() {
+    if (last_ != nullptr) ++*last_;
+  }
+
  private:
   std::unordered_map<int32_t, int64_t> next_;
   int64_t* last_ = nullptr;  // into next_, whose elements do not move
@@ -139,11 +144,16 @@ class RowReader {
   [[nodiscard]] const AsxCompany& company() const { return company_; }
   [[nodiscard]] MessageId message_id(const RowIdentity& row) const { return ids_.make(row.sequence); }
 
-  // Splits the row and works out its identity and time. A row whose date can be read has taken its ordinal, whatever comes after.
+  // Splits the row and works out its identity and time. Each row takes an ordinal, whatever is wrong with it, so that the rows after it keep
+  // theirs when it is repaired: one whose date cannot be read takes it of the day of the row before, which in a file in order of days is
+  // nearly always its own.
   Result<RowIdentity> read(const char* what, std::string_view line, std::span<std::string_view> fields) {
     const std::string_view date_text = line.substr(0, line.find(','));
     const auto day = parse_day(date_text);
-    if (!day) return refuse_field(what, "Date", shown(date_text) + " is not a date as MM/DD/YYYY");
+    if (!day) {
+      if (!line.empty()) ordinals_.skip();
+      return refuse_field(what, "Date", shown(date_text) + " is not a date as MM/DD/YYYY");
+    }
     RowIdentity row;
     row.day = *day;
     last_ordinal_ = ordinals_.take(*day);

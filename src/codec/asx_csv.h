@@ -5,9 +5,9 @@
 //
 // No header; dates are MM/DD/YYYY; times are Australia/Sydney without a zone. A time that the change from or to summer time makes
 // ambiguous or leaves out is an error of its row: it is never guessed.
-// Identity: rows have no ids, and rows that look the same are different trades. Within a file, every row whose date can be read takes
-// the next ordinal, from 0, of its local trading day, whether or not the rest of it can be read; so a repaired row later keeps all
-// other identities. source_sequence is ordinal_sequence(day, ordinal), trade_id is "<symbol>-<YYYY-MM-DD>-<ordinal>".
+// Identity: rows have no ids, and rows that look the same are different trades. Within a file, every row takes the next ordinal, from
+// 0, of its local trading day, whether or not it can be read; so a repaired row later keeps all other identities. A row whose date cannot
+// be read takes it of the day of the row before, and none where it is the file's first. source_sequence is ordinal_sequence(day, ordinal), trade_id is "<symbol>-<YYYY-MM-DD>-<ordinal>".
 // Thread rule: one thread at a time; one parser per file.
 #pragma once
 

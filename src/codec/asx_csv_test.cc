@@ -68,22 +68,24 @@ TEST(AsxCsv, AQuoteMayHaveAnEmptySideOrBeCrossed) {
   EXPECT_TRUE(quote_of("03/10/2014,07:00:01.846,64.9,61.7,800,2782"));
 }
 
-TEST(AsxCsv, EveryRowWithADateTakesAnOrdinalOfItsDay) {
+TEST(AsxCsv, EveryRowTakesAnOrdinalOfItsDaySoThatRepairingOneMovesNoOther) {
   AsxTradeParser parser(kBhp);
   Trade trade;
   const auto parse = [&](std::string_view line) { return parser.parse(line, kReceived, trade).has_value(); };
+  EXPECT_FALSE(parse("Date,Time,Price,Volume,Qualifiers,Venue,BuyerID"));  // the first: of no day
   EXPECT_TRUE(parse("03/10/2014,10:00:00.000,1.5,10,0,,"));
+  EXPECT_EQ(trade.trade_id, "BHP-2014-03-10-0");
   EXPECT_FALSE(parse("03/10/2014,10:00:00.000,broken,10,0,,"));
   EXPECT_FALSE(parse("03/10/2014,25:00:00.000,1.5,10,0,,"));
   EXPECT_FALSE(parse("03/10/2014"));
-  EXPECT_FALSE(parse("13/10/2014,10:00:00.000,1.5,10,0,,"));  // no date, no ordinal
-  EXPECT_FALSE(parse(""));
+  EXPECT_FALSE(parse("13/10/2014,10:00:00.000,1.5,10,0,,"));  // no date: of the day before it
+  EXPECT_FALSE(parse(""));                                    // no row
   EXPECT_TRUE(parse("03/10/2014,10:00:00.000,1.5,10,0,,"));
-  EXPECT_EQ(trade.trade_id, "BHP-2014-03-10-4");
+  EXPECT_EQ(trade.trade_id, "BHP-2014-03-10-5");
   EXPECT_TRUE(parse("03/11/2014,10:00:00.000,1.5,10,0,,"));
   EXPECT_EQ(trade.trade_id, "BHP-2014-03-11-0");
   EXPECT_TRUE(parse("03/10/2014,10:00:00.000,1.5,10,0,,"));
-  EXPECT_EQ(trade.trade_id, "BHP-2014-03-10-5");
+  EXPECT_EQ(trade.trade_id, "BHP-2014-03-10-6");
 }
 
 TEST(AsxCsv, LocalTimesFollowSydneysSummerTime) {
