@@ -27,7 +27,7 @@ class Checker {
     auto metadata = read_metadata(store_, metadata_location);
     if (!metadata) return find(metadata_location, metadata.error().message);
     check_schema(*metadata, metadata_location);
-    for (const SnapshotInfo& snapshot : metadata->snapshots()) check_snapshot(*metadata, snapshot, metadata->current_snapshot() == snapshot.id);
+    for (const auto& snapshot : metadata->snapshots()) check_snapshot(*metadata, snapshot->info, metadata->current_snapshot() == snapshot->info.id);
     if (const auto current = metadata->current_snapshot()) check_offsets(*metadata, *current, metadata_location);
   }
 

@@ -89,8 +89,10 @@ class LocalLake final : public Lake {
 
   Result<std::vector<SnapshotInfo>> snapshots(std::string_view table) override {
     K2_TRY(const Base base, load_base(table));
-    const auto& list = base.metadata->snapshots();
-    return std::vector<SnapshotInfo>(list.rbegin(), list.rend());
+    std::vector<SnapshotInfo> newest_first;
+    for (const auto& snapshot : base.metadata->snapshots()) newest_first.push_back(snapshot->info);
+    std::reverse(newest_first.begin(), newest_first.end());
+    return newest_first;
   }
 
   Result<AppendResult> append(const AppendRequest& request) override;

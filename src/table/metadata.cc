@@ -78,7 +78,6 @@ TableMetadata TableMetadata::create(const TableSpec& spec, const std::string& lo
                     {"sort-orders", sort_orders},
                     {"default-sort-order-id", sort_orders.back()["order-id"]},
                     {"properties", std::move(properties)},
-                    {"snapshots", json::array()},
                     {"snapshot-log", json::array()},
                     {"metadata-log", json::array()},
                     {"refs", json::object()}};
@@ -86,6 +85,14 @@ TableMetadata TableMetadata::create(const TableSpec& spec, const std::string& lo
 }
 
 Result<TableMetadata> TableMetadata::parse(std::string_view text) {
+  try {
+    return parse_checked(text);
+  } catch (const json::exception& error) {  // a field of another type than it should have
+    return corrupt(error.what());
+  }
+}
+
+Result<TableMetadata> TableMetadata::parse_checked(std::string_view text) {
   TableMetadata metadata;
   metadata.json_ = json::parse(text, nullptr, /*allow_exceptions=*/false);
   const json& j = metadata.json_;
@@ -97,29 +104,45 @@ Result<TableMetadata> TableMetadata::parse(std::string_view text) {
     if (!j.value(name, json()).is_number_integer()) return corrupt(std::string(name) + " is missing or not an integer");
   if (!by_id(j.value("schemas", json()), "schema-id", j["current-schema-id"])) return corrupt("current-schema-id names no schema");
   if (!by_id(j.value("partition-specs", json()), "spec-id", j["default-spec-id"])) return corrupt("default-spec-id names no partition spec");
-  K2_RETURN_IF_ERROR(metadata.index());
+  // What a commit will add to must be of the right shape, or not there.
+  for (const char* name : {"snapshots", "snapshot-log", "metadata-log"})
+    if (j.contains(name) && !j[name].is_array() && !j[name].is_null()) return corrupt(std::string(name) + " is not a list");
+  if (j.contains("last-updated-ms") && !j["last-updated-ms"].is_number_integer()) return corrupt("last-updated-ms is not an integer");
+  K2_RETURN_IF_ERROR(metadata.take_snapshots());
   if (const auto current = metadata.current_snapshot(); current && !metadata.find(*current))
     return corrupt("current-snapshot-id " + std::to_string(current->value) + " names no snapshot");
-  const auto refs = j.value("refs", json());
-  if (refs.is_object() && refs.contains("main") && refs["main"].is_object() &&
-      refs["main"].value("snapshot-id", json()) != j.value("current-snapshot-id", json()))
-    return corrupt("current-snapshot-id " + j.value("current-snapshot-id", json()).dump() + " is not the head of branch main, " + refs["main"].dump());
+  const auto refs = j.find("refs");
+  if (refs == j.end() || refs->is_null()) return metadata;
+  if (!refs->is_object()) return corrupt("refs is not an object");
+  for (const auto& [name, reference] : refs->items())
+    if (!reference.is_object()) return corrupt("ref " + name + " is not an object");
+  if (refs->contains("main") && (*refs)["main"].value("snapshot-id", json()) != j.value("current-snapshot-id", json()))
+    return corrupt("current-snapshot-id " + j.value("current-snapshot-id", json()).dump() + " is not the head of branch main, " + (*refs)["main"].dump());
   return metadata;
 }
 
-Status TableMetadata::index() {
-  snapshots_.clear();
+Status TableMetadata::take_snapshots() {
   const auto found = json_.find("snapshots");
-  if (found == json_.end() || found->is_null()) return {};
-  if (!found->is_array()) return corrupt("snapshots is not a list");
+  if (found == json_.end()) return {};
   for (const json& snapshot : *found) {
     K2_TRY(SnapshotInfo info, parse_snapshot(snapshot));
-    snapshots_.push_back(std::move(info));
+    snapshots_.push_back(std::make_shared<StoredSnapshot>(std::move(info), snapshot["manifest-list"].get<std::string>(), snapshot.dump()));
   }
+  json_.erase(found);
   return {};
 }
 
-std::string TableMetadata::to_json() const { return json_.dump(); }
+std::string TableMetadata::to_json() const {
+  std::string text = json_.dump();
+  text.pop_back();
+  text += R"(,"snapshots":[)";
+  for (const auto& snapshot : snapshots_) {
+    if (text.back() != '[') text += ',';
+    text += snapshot->json;
+  }
+  return text + "]}";
+}
+
 std::string TableMetadata::uuid() const { return json_["table-uuid"]; }
 std::string TableMetadata::location() const { return json_["location"]; }
 int64_t TableMetadata::last_sequence_number() const { return json_["last-sequence-number"]; }
@@ -141,38 +164,52 @@ std::optional<SnapshotId> TableMetadata::current_snapshot() const {
 const json& TableMetadata::schema() const { return *by_id(json_["schemas"], "schema-id", json_["current-schema-id"]); }
 const json& TableMetadata::partition_spec() const { return *by_id(json_["partition-specs"], "spec-id", json_["default-spec-id"]); }
 
-const SnapshotInfo* TableMetadata::find(SnapshotId id) const {
-  // The newest are asked for most.
-  const auto found = std::find_if(snapshots_.rbegin(), snapshots_.rend(), [&](const SnapshotInfo& info) { return info.id == id; });
-  return found == snapshots_.rend() ? nullptr : &*found;
+// A parent is mostly the one just before its child, and the newest are asked for most: the search goes back from `below`, and then over the rest.
+const StoredSnapshot* TableMetadata::find_stored(SnapshotId id, size_t below) const {
+  for (size_t i = below; i-- > 0;)
+    if (snapshots_[i]->info.id == id) return snapshots_[i].get();
+  for (size_t i = below; i < snapshots_.size(); ++i)
+    if (snapshots_[i]->info.id == id) return snapshots_[i].get();
+  return nullptr;
 }
 
-const SnapshotInfo* TableMetadata::parent_of(const SnapshotInfo& snapshot) const { return snapshot.parent ? find(*snapshot.parent) : nullptr; }
+template <class Visit>
+const SnapshotInfo* TableMetadata::find_ancestor(std::optional<SnapshotId> from, Visit visit) const {
+  size_t below = snapshots_.size();
+  for (size_t steps = 0; from && steps < snapshots_.size(); ++steps) {  // bounded: a damaged chain may bite its tail
+    const StoredSnapshot* const at = find_stored(*from, below);
+    if (!at) return nullptr;
+    if (visit(at->info)) return &at->info;
+    from = at->info.parent;
+    if (below > 0) --below;
+  }
+  return nullptr;
+}
+
+const SnapshotInfo* TableMetadata::find(SnapshotId id) const {
+  const StoredSnapshot* const found = find_stored(id, snapshots_.size());
+  return found ? &found->info : nullptr;
+}
 
 std::string TableMetadata::manifest_list(SnapshotId id) const {
-  const json* snapshot = by_id(json_["snapshots"], "snapshot-id", id.value);
+  const StoredSnapshot* const snapshot = find_stored(id, snapshots_.size());
   K2_ASSERT(snapshot);
-  return (*snapshot)["manifest-list"];
+  return snapshot->manifest_list;
 }
 
 TableMetadata::Progress TableMetadata::progress(std::optional<SnapshotId> from) const {
-  size_t steps = 0;  // bounds a chain that bites its tail
-  for (const SnapshotInfo* at = from ? find(*from) : nullptr; at && steps++ <= snapshots_.size(); at = parent_of(*at)) {
-    if (!at->offsets) continue;
-    const auto log_id = at->summary.find(std::string(kSummaryLogId));
-    return {true, *at->offsets, log_id == at->summary.end() ? "" : log_id->second};
-  }
-  return {};
+  const SnapshotInfo* const at = find_ancestor(from, [](const SnapshotInfo& snapshot) { return snapshot.offsets.has_value(); });
+  if (!at) return {};
+  const auto log_id = at->summary.find(std::string(kSummaryLogId));
+  return {true, *at->offsets, log_id == at->summary.end() ? "" : log_id->second};
 }
 
 const SnapshotInfo* TableMetadata::find_commit(std::string_view commit_id) const {
-  const auto current = current_snapshot();
-  size_t steps = 0;
-  for (const SnapshotInfo* at = current ? find(*current) : nullptr; at && steps++ <= snapshots_.size(); at = parent_of(*at)) {
-    const auto found = at->summary.find(std::string(kSummaryCommitId));
-    if (found != at->summary.end() && found->second == commit_id) return at;
-  }
-  return nullptr;
+  const std::string key(kSummaryCommitId);
+  return find_ancestor(current_snapshot(), [&](const SnapshotInfo& snapshot) {
+    const auto found = snapshot.summary.find(key);
+    return found != snapshot.summary.end() && found->second == commit_id;
+  });
 }
 
 TableMetadata TableMetadata::with_snapshot(const SnapshotInfo& snapshot, const std::string& manifest_list, const std::string& previous_location,
@@ -188,7 +225,6 @@ TableMetadata TableMetadata::with_snapshot(const SnapshotInfo& snapshot, const s
              {"schema-id", j["current-schema-id"]}};
   if (snapshot.parent) entry["parent-snapshot-id"] = snapshot.parent->value;
   j["metadata-log"].push_back({{"metadata-file", previous_location}, {"timestamp-ms", j.value("last-updated-ms", int64_t{0})}});
-  j["snapshots"].push_back(std::move(entry));
   j["snapshot-log"].push_back({{"snapshot-id", snapshot.id.value}, {"timestamp-ms", committed_ms}});
   j["current-snapshot-id"] = snapshot.id.value;
   j["refs"]["main"]["snapshot-id"] = snapshot.id.value;
@@ -198,7 +234,7 @@ TableMetadata TableMetadata::with_snapshot(const SnapshotInfo& snapshot, const s
 
   SnapshotInfo info = snapshot;
   info.committed = {committed_ms * 1000};
-  next.snapshots_.push_back(std::move(info));
+  next.snapshots_.push_back(std::make_shared<StoredSnapshot>(std::move(info), manifest_list, entry.dump()));
   next.drop_metadata_log(dropped);
   next.drop_snapshots(dropped);
   return next;
@@ -224,19 +260,16 @@ void TableMetadata::drop_snapshots(std::vector<std::string>* dropped) {
   for (const auto& [name, reference] : json_["refs"].items()) referenced.insert(reference.value("snapshot-id", int64_t{-1}));
   std::unordered_set<int64_t> gone;
   for (int64_t i = 0; i < surplus; ++i) {
-    const int64_t id = snapshots_[static_cast<size_t>(i)].id.value;
-    if (referenced.contains(id)) continue;
-    gone.insert(id);
-    dropped->push_back(manifest_list({id}));
+    const StoredSnapshot& snapshot = *snapshots_[static_cast<size_t>(i)];
+    if (referenced.contains(snapshot.info.id.value)) continue;
+    gone.insert(snapshot.info.id.value);
+    dropped->push_back(snapshot.manifest_list);
   }
-  const auto is_gone = [&](const json& item) { return gone.contains(item.value("snapshot-id", int64_t{-1})); };
-  std::erase_if(snapshots_, [&](const SnapshotInfo& snapshot) { return gone.contains(snapshot.id.value); });
-  for (const char* list : {"snapshots", "snapshot-log"}) {
-    json kept = json::array();
-    for (json& item : json_[list])
-      if (!is_gone(item)) kept.push_back(std::move(item));
-    json_[list] = std::move(kept);
-  }
+  std::erase_if(snapshots_, [&](const auto& snapshot) { return gone.contains(snapshot->info.id.value); });
+  json kept = json::array();
+  for (json& item : json_["snapshot-log"])
+    if (!gone.contains(item.value("snapshot-id", int64_t{-1}))) kept.push_back(std::move(item));
+  json_["snapshot-log"] = std::move(kept);
 }
 
 }  // namespace k2

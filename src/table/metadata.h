@@ -4,6 +4,7 @@
 // Pure values; internal to the table folder. Thread rule: values.
 #pragma once
 
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -23,6 +24,13 @@ inline constexpr std::string_view kSummaryCommitId = "k2.commit-id";
 inline constexpr std::string_view kPropertyReadOnly = "k2.read-only";
 inline constexpr std::string_view kPropertySnapshotsKept = "k2.snapshots-kept";
 
+/// A snapshot with its place. Shared between the metadata of successive commits, which differ by few of them.
+struct StoredSnapshot {
+  SnapshotInfo info;
+  std::string manifest_list;  // URI
+  std::string json;           // as it stands in the metadata file, unknown fields included
+};
+
 class TableMetadata {
  public:
   /// Metadata of a new, empty table at `location` (a URI).
@@ -40,7 +48,8 @@ class TableMetadata {
   /// The current schema, whole, as manifests repeat it in their headers.
   [[nodiscard]] const nlohmann::json& schema() const;
   [[nodiscard]] const nlohmann::json& partition_spec() const;
-  [[nodiscard]] const std::vector<SnapshotInfo>& snapshots() const { return snapshots_; }
+  /// In the file's order: oldest first, by k2's hand.
+  [[nodiscard]] const std::vector<std::shared_ptr<const StoredSnapshot>>& snapshots() const { return snapshots_; }
   [[nodiscard]] const SnapshotInfo* find(SnapshotId id) const;
   /// The URI of a snapshot's manifest list.
   [[nodiscard]] std::string manifest_list(SnapshotId id) const;
@@ -62,14 +71,18 @@ class TableMetadata {
                                             std::vector<std::string>* dropped) const;
 
  private:
-  [[nodiscard]] Status index();
+  [[nodiscard]] static Result<TableMetadata> parse_checked(std::string_view json);
+  [[nodiscard]] Status take_snapshots();
   [[nodiscard]] int64_t number_property(std::string_view name, int64_t fallback) const;
   void drop_metadata_log(std::vector<std::string>* dropped);
   void drop_snapshots(std::vector<std::string>* dropped);
-  [[nodiscard]] const SnapshotInfo* parent_of(const SnapshotInfo& snapshot) const;
+  [[nodiscard]] const StoredSnapshot* find_stored(SnapshotId id, size_t below) const;
+  /// Calls `visit` with main's or another snapshot and its ancestors, newest first, until it returns true; that one, or nullptr.
+  template <class Visit>
+  [[nodiscard]] const SnapshotInfo* find_ancestor(std::optional<SnapshotId> from, Visit visit) const;
 
-  nlohmann::json json_;  // the whole file, unknown fields included
-  std::vector<SnapshotInfo> snapshots_;  // in the file's order
+  nlohmann::json json_;  // the file without its snapshots, unknown fields included
+  std::vector<std::shared_ptr<const StoredSnapshot>> snapshots_;
 };
 
 }  // namespace k2
