@@ -14,6 +14,7 @@
 #include "codec/binance.h"
 #include "codec/binance_info.h"
 #include "feed/binance_rest.h"
+#include "net/url.h"
 
 namespace k2 {
 namespace {
@@ -71,7 +72,7 @@ class FrameIngest final : public FrameSink {
 
   void on_frame(const RawFrame& frame) override {
     K2_CRASH("C02");
-    Line& line = line_of(frame.connection_id);
+    Line& line = line_of(frame);
     const Status parsed = frame.is_text ? line.parser.parse(frame.bytes, frame.received, line.frame)
                                         : make_error(ErrorKind::kInvalidInput, "a binary message, which this stream does not have");
     const Status put = parsed ? take(line.frame) : bury(frame, parsed.error().message);
@@ -86,14 +87,16 @@ class FrameIngest final : public FrameSink {
 
  private:
   struct Line {
-    explicit Line(std::shared_ptr<const InstrumentTable> instruments) : parser(std::move(instruments)) {}
+    Line(std::shared_ptr<const InstrumentTable> instruments, std::string_view exchange) : parser(std::move(instruments), exchange) {}
     BinanceParser parser;
     BinanceFrame frame;
   };
 
-  Line& line_of(uint64_t connection_id) {
+  Line& line_of(const RawFrame& frame) {
     const std::scoped_lock lock(mutex_);
-    return parsers_.try_emplace(connection_id, instruments_).first->second;
+    if (const auto known = parsers_.find(frame.connection_id); known != parsers_.end()) return known->second;
+    const auto url = parse_url(frame.source);  // the feed connected to it, so it can be read
+    return parsers_.try_emplace(frame.connection_id, instruments_, binance_exchange_of_host(url ? url->host : "")).first->second;
   }
 
   Status take(const BinanceFrame& frame) {

@@ -286,6 +286,7 @@ constexpr uint64_t kQuoteLetters = letters("usbBaA");
 
 struct BinanceParser::Impl {
   std::shared_ptr<const InstrumentTable> instruments;
+  std::string exchange;
   std::unordered_map<std::string, SymbolEntry, StringHash, std::equal_to<>> symbols;  // only those in `instruments`
   ondemand::parser parser;
   simdjson::dom::parser checker;
@@ -321,8 +322,8 @@ struct BinanceParser::Impl {
     if (const auto known = symbols.find(symbol); known != symbols.end()) [[likely]] return &known->second;
     const Instrument* instrument = instruments->find(symbol);
     if (instrument == nullptr) return make_error(ErrorKind::kInvalidInput, std::string(what) + ": currency of " + std::string(symbol) + " unknown");
-    SymbolEntry entry{instrument->quote_currency, MessageIdMaker(kBinanceExchange, symbol, channel_name(Channel::kTrades)),
-                      MessageIdMaker(kBinanceExchange, symbol, channel_name(Channel::kQuotes))};
+    SymbolEntry entry{instrument->quote_currency, MessageIdMaker(exchange, symbol, channel_name(Channel::kTrades)),
+                      MessageIdMaker(exchange, symbol, channel_name(Channel::kQuotes))};
     return &symbols.emplace(std::string(symbol), std::move(entry)).first->second;
   }
 
@@ -371,7 +372,7 @@ struct BinanceParser::Impl {
     trade.message_id = entry->trade_ids.make(id);
     trade.trade_id.assign(id_text);
     trade.symbol.assign(symbol);
-    trade.exchange.assign(kBinanceExchange);
+    trade.exchange.assign(exchange);
     trade.asset_class = AssetClass::kCrypto;
     trade.currency.assign(entry->currency);
     trade.side = is_buyer_maker ? Side::kSell : Side::kBuy;  // the maker bought, so the aggressor sold
@@ -423,7 +424,7 @@ struct BinanceParser::Impl {
     quote.message_id = entry->quote_ids.make(id);
     quote.quote_id.assign(id_text);
     quote.symbol.assign(symbol);
-    quote.exchange.assign(kBinanceExchange);
+    quote.exchange.assign(exchange);
     quote.asset_class = AssetClass::kCrypto;
     quote.timestamp = received;
     quote.currency.assign(entry->currency);
@@ -488,8 +489,9 @@ struct BinanceParser::Impl {
   }
 };
 
-BinanceParser::BinanceParser(std::shared_ptr<const InstrumentTable> instruments) : impl_(std::make_unique<Impl>()) {
+BinanceParser::BinanceParser(std::shared_ptr<const InstrumentTable> instruments, std::string_view exchange) : impl_(std::make_unique<Impl>()) {
   impl_->instruments = std::move(instruments);
+  impl_->exchange = exchange;
 }
 BinanceParser::~BinanceParser() = default;
 

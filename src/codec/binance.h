@@ -19,6 +19,13 @@
 namespace k2 {
 
 inline constexpr std::string_view kBinanceExchange = "binance";
+inline constexpr std::string_view kBinanceUsExchange = "binance_us";
+
+/// Which of the two exchanges a host belongs to. binance.com and binance.us number their trades each for itself, so the same id is another
+/// trade: taken as one exchange, a failover would drop trades as duplicates. Any other host (a simulator, a mirror) is binance.com's.
+[[nodiscard]] constexpr std::string_view binance_exchange_of_host(std::string_view host) {
+  return host == "binance.us" || host.ends_with(".binance.us") ? kBinanceUsExchange : kBinanceExchange;
+}
 
 /// @aggTrade: trades of one taker order at one price, with the range of trade ids that it covers.
 struct BinanceAggTrade {
@@ -64,8 +71,8 @@ struct BinanceFrame {
 
 class BinanceParser {
  public:
-  /// `instruments` gives each symbol's currency.
-  explicit BinanceParser(std::shared_ptr<const InstrumentTable> instruments);
+  /// `instruments` gives each symbol's currency; `exchange` is what binance_exchange_of_host() says of the connection.
+  explicit BinanceParser(std::shared_ptr<const InstrumentTable> instruments, std::string_view exchange = kBinanceExchange);
   ~BinanceParser();
   BinanceParser(const BinanceParser&) = delete;
   BinanceParser& operator=(const BinanceParser&) = delete;

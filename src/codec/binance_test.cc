@@ -43,6 +43,23 @@ std::string with(std::string_view from, std::string_view to) {
   return frame.replace(at, from.size(), to);
 }
 
+TEST(Binance, TheSameIdOfBinanceUsIsAnotherTrade) {
+  BinanceParser parser(test::default_instruments(), binance_exchange_of_host("stream.binance.us"));
+  BinanceFrame frame;
+  ASSERT_TRUE(parser.parse(kTradeFrame, kReceived, frame));
+  EXPECT_EQ(frame.trade.exchange, "binance_us");
+  EXPECT_EQ(frame.trade.message_id, MessageIdMaker("binance_us", "BTCUSDT", "trades").make(553287559));
+  EXPECT_NE(frame.trade.message_id, parsed(kTradeFrame)->trade.message_id);
+}
+
+TEST(Binance, OnlyHostsOfBinanceUsAreBinanceUs) {
+  EXPECT_EQ(binance_exchange_of_host("stream.binance.com"), "binance");
+  EXPECT_EQ(binance_exchange_of_host("data-stream.binance.vision"), "binance");
+  EXPECT_EQ(binance_exchange_of_host("127.0.0.1"), "binance");
+  EXPECT_EQ(binance_exchange_of_host("notbinance.us"), "binance");
+  EXPECT_EQ(binance_exchange_of_host("api.binance.us"), "binance_us");
+}
+
 TEST(Binance, ATradeFrameIsATrade) {
   const BinanceFrame frame = parsed(kTradeFrame).value();
   ASSERT_EQ(frame.kind, Kind::kTrade);
