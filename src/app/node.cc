@@ -102,7 +102,10 @@ void Node::Impl::start_archive() {
       const std::scoped_lock lock(mutex);
       archive_end = std::move(end);
     }
-    if (failed && options.on_failure) options.on_failure();
+    if (!failed) return;
+    // Where this process also records, it goes on: the log is whole, the exchange does not send again, and /readyz says that the tables stand still.
+    log_error("archive_stopped", {{"error", health().error().message}, {"feed", options.feed ? "goes on" : "none"}});
+    if (!options.feed && options.on_failure) options.on_failure();
   });
 }
 
