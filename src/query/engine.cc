@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <utility>
 
@@ -13,8 +14,10 @@
 #include "query/duck.h"
 #include "query/hybrid.h"
 #include "query/limiter.h"
+#include "query/ordered_rows.h"
 #include "query/sql_text.h"
 #include "query/tail_scan.h"
+#include "query/window_reader.h"
 
 namespace k2 {
 namespace {
@@ -197,6 +200,43 @@ std::optional<std::string> explained_statement(std::string_view text) {
   return std::string(text);
 }
 
+// What QueryLimiter::Guard checks, for questions that DuckDB has no part in.
+std::function<Status()> limit_check(const QueryLimits& limits) {
+  const int64_t deadline_ns = limits.timeout_us <= 0 ? INT64_MAX : system_clock().monotonic_ns() + limits.timeout_us * 1000;
+  return [limits, deadline_ns]() -> Status {
+    if (limits.stop.stop_requested()) return make_error(ErrorKind::kCancelled, "query: cancelled");
+    if (system_clock().monotonic_ns() >= deadline_ns)
+      return make_error(ErrorKind::kCancelled, "query: over its time limit of " + std::to_string(limits.timeout_us / 1000) + " ms");
+    return {};
+  };
+}
+
+// DuckDB's columns under the names and types that every answer of the kind has.
+class RetypedResult final : public QueryResult {
+ public:
+  RetypedResult(std::unique_ptr<QueryResult> rows, std::shared_ptr<arrow::Schema> schema) : rows_(std::move(rows)), schema_(std::move(schema)) {}
+  [[nodiscard]] const std::shared_ptr<arrow::Schema>& schema() const override { return schema_; }
+  Result<std::shared_ptr<arrow::RecordBatch>> next() override {
+    K2_TRY(const auto batch, rows_->next());
+    if (!batch) return nullptr;
+    std::vector<std::shared_ptr<arrow::ArrayData>> arrays;
+    for (int i = 0; i < batch->num_columns(); ++i) {
+      arrays.push_back(batch->column_data(i)->Copy());
+      K2_ASSERT(arrays.back()->type->id() == schema_->field(i)->type()->id());
+      arrays.back()->type = schema_->field(i)->type();
+    }
+    return arrow::RecordBatch::Make(schema_, batch->num_rows(), std::move(arrays));
+  }
+
+ private:
+  std::unique_ptr<QueryResult> rows_;
+  std::shared_ptr<arrow::Schema> schema_;
+};
+
+Result<std::unique_ptr<QueryResult>> with_schema(std::unique_ptr<QueryResult> rows, std::shared_ptr<arrow::Schema> schema) {
+  return std::make_unique<RetypedResult>(std::move(rows), std::move(schema));
+}
+
 // --- small answers made here -------------------------------------------------------------------------------------------
 
 // Rows of text and numbers, column by column.
@@ -266,7 +306,7 @@ int64_t size_bytes(const TableState& state) {
 class DuckEngine final : public Engine {
  public:
   DuckEngine(Lake& lake, const Log& log, const SchemaStore& schemas, const EngineOptions& options)
-      : lake_(lake), reader_(lake, log, schemas, {.bytes_max = options.tail_bytes_max}) {}
+      : lake_(lake), window_rows_max_(options.window_rows_max), reader_(lake, log, schemas, {.bytes_max = options.tail_bytes_max}) {}
 
   Status start(const EngineOptions& options) {
     const LakeOptions& lake = lake_.options();
@@ -299,10 +339,14 @@ class DuckEngine final : public Engine {
 
   Result<std::unique_ptr<QueryResult>> events(const EventQuery& query, const Cut& cut, const QueryLimits& limits) override {
     K2_TRY(const auto columns, columns_of(query));
+    K2_RETURN_IF_ERROR(check_query(query));
+    K2_TRY(auto window, window_of(query, cut, limits, columns));
+    if (window) return window;
     K2_TRY(Question question, ask(query, cut, limits, with_order_columns(columns)));
     std::string sql = "SELECT " + select_list(columns) + " FROM (" + question.rows + ")" + order_text(query.order);
     if (query.limit) sql += " LIMIT " + std::to_string(*query.limit);
-    return std::move(question).run(sql);
+    K2_TRY(auto rows, std::move(question).run(sql));
+    return with_schema(std::move(rows), answer_schema(table_of(query.channel), columns));
   }
 
   Result<std::unique_ptr<QueryResult>> symbols(Channel channel, const Cut& cut, const QueryLimits& limits) override {
@@ -435,6 +479,31 @@ class DuckEngine final : public Engine {
     return question;
   }
 
+  // The answer by WindowReader; nullptr where it is not for that.
+  Result<std::unique_ptr<QueryResult>> window_of(const EventQuery& query, const Cut& cut, const QueryLimits& limits,
+                                                 const std::vector<std::string_view>& columns) {
+    const std::function<Status()> check = limit_check(limits);
+    K2_RETURN_IF_ERROR(check());
+    const TableSpec& table = table_of(query.channel);
+    K2_TRY(TableView view, reader_.view(cut, table));
+    if (!view.condition.empty()) return nullptr;
+    const TailSource source(table, view.tail, std::move(view.pieces), row_filter(query));
+    if (source.rows_max() > window_rows_max_) return nullptr;
+    const WindowRequest request{table, with_order_columns(columns), row_filter(query), window_rows_max_};
+    K2_TRY(auto parts, windows_.read(plan(*view.state, plan_filter(query)), request, check));
+    if (!parts) return nullptr;
+    for (const TailSource::Part& part : source.parts()) {
+      if (part.piece.batch) {
+        parts->push_back({part.piece.batch, part.rows});
+        continue;
+      }
+      K2_RETURN_IF_ERROR(check());
+      K2_TRY(TailSource::Part loaded, source.load(part));
+      parts->push_back({std::move(loaded.piece.batch), std::move(loaded.rows)});
+    }
+    return ordered_rows(table, *std::move(parts), columns, query.order, query.limit, check);
+  }
+
   Result<std::string> whole_table(const TableSpec& table, TableView view, std::vector<std::unique_ptr<TailSources::Handle>>& handles) {
     std::string conditions;
     add_condition(conditions, view.condition);
@@ -454,7 +523,9 @@ class DuckEngine final : public Engine {
   }
 
   Lake& lake_;
+  const int64_t window_rows_max_;
   HybridReader reader_;
+  WindowReader windows_;
   TailSources sources_;  // outlive the database
   std::unique_ptr<DuckDatabase> database_;
   QueryLimiter limiter_;

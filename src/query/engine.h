@@ -1,7 +1,7 @@
 // Engine: answers questions over tables and log as one, each question on one cut (query/cut.h).
 //
-// History comes from the snapshot's Parquet files, pruned by Iceberg's metadata and read by DuckDB; what the snapshot lacks comes from
-// the hot tail (query/tail.h). A source that fails fails the question: no answer is ever empty or partial because of it.
+// History comes from the snapshot's Parquet files, pruned by Iceberg's metadata and read by page index (windows of events) or by DuckDB (everything
+// else); what the snapshot lacks comes from the hot tail (query/tail.h). A source that fails fails the question: no answer is ever empty or partial because of it.
 // DuckDB is locked down when the engine opens: no extension loads, no file is reachable but those in the warehouse and the
 // engine's own directory for spilling, no setting can be changed.
 //
@@ -37,6 +37,7 @@ struct EngineOptions {
   int threads = 2;                   // DuckDB's, over all questions together
   std::filesystem::path spill_dir;   // empty: "query-spill" in the lake's data directory; made when first needed
   std::string spill_bytes_max = "10GB";
+  int64_t window_rows_max = 500'000;  // events() of up to so many rows are read in memory by page index; larger ones by DuckDB, which can spill
   size_t tail_bytes_max = 256 << 20;  // decoded records kept in memory, per channel; more is read from the log when asked for
 };
 

@@ -86,6 +86,30 @@ TEST(Events, AreFilteredTheSameInTableAndLog) {
   EXPECT_EQ(rows_of(world.engine().events(query, cut))->num_rows(), 0);
 }
 
+TEST(Events, AreTheSameByPageIndexAndByDuckDb) {
+  World world;
+  world.trades(5000);
+  world.archive(Channel::kTrades, half);
+  world.trades(400);
+  world.archive(Channel::kTrades, half);
+  world.quotes(300);
+  world.archive(Channel::kQuotes, half);
+  const Cut cut = must(world.engine().cut());
+  const auto by_duckdb = must(Engine::open(world.lake(), world.log(), world.log(), {.window_rows_max = -1}));
+  const TimestampUs middle{kMorningUs + 700'000'000};
+  for (const EventQuery& query : {EventQuery{}, EventQuery{.symbols = {"BTCUSDT"}}, EventQuery{.symbols = {"XRPUSDT", "O'HARA"}, .start = middle},
+                                  EventQuery{.symbols = {"ETHUSDT"}, .end = middle, .limit = 100, .order = EventOrder::kNewestFirst},
+                                  EventQuery{.exchange = "binance", .start = middle, .columns = {"log_offset", "message_id", "trade_conditions"}},
+                                  EventQuery{.start = middle, .end = middle}, EventQuery{.channel = Channel::kQuotes, .symbols = {"RIO"}},
+                                  EventQuery{.limit = 0}}) {
+    const auto window = rows_of(world.engine().events(query, cut));
+    const auto sql = rows_of(by_duckdb->events(query, cut));
+    EXPECT_TRUE(window->schema()->Equals(sql->schema(), /*check_metadata=*/true)) << window->schema()->ToString() << sql->schema()->ToString();
+    EXPECT_TRUE(window->Equals(*sql)) << window->num_rows() << " and " << sql->num_rows();
+    EXPECT_EQ(as_bytes(world.engine().events(query, cut)), as_bytes(by_duckdb->events(query, cut)));
+  }
+}
+
 TEST(Events, ComeInOneOrderWhateverTheirPlace) {
   World world;
   world.trades(1000);

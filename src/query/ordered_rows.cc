@@ -1,0 +1,294 @@
+#include "query/ordered_rows.h"
+
+#include <arrow/api.h>
+
+#include <algorithm>
+#include <map>
+#include <span>
+#include <string>
+#include <tuple>
+#include <utility>
+
+#include "base/assert.h"
+
+namespace k2 {
+namespace {
+
+constexpr size_t kBatchRows = 16'384;
+constexpr int kUuidBytes = 16;
+constexpr int kUuidText = 36;
+
+// Where a row stands in the order, and where it is.
+struct Place {
+  int64_t timestamp;
+  int64_t offset;
+  int32_t topic;  // rank among the answer's topics, by name
+  int32_t partition;
+  uint32_t part;
+  int32_t row;
+
+  [[nodiscard]] auto key() const { return std::tie(timestamp, topic, partition, offset); }
+  bool operator<(const Place& other) const { return timestamp != other.timestamp ? timestamp < other.timestamp : key() < other.key(); }
+};
+
+template <class Array>
+const Array& column_of(const arrow::RecordBatch& batch, std::string_view name) {
+  const auto column = batch.GetColumnByName(std::string(name));
+  K2_ASSERT(column != nullptr);
+  return static_cast<const Array&>(*column);
+}
+
+// Numbers topics in the order of their names, which must all be known before a rank means anything.
+class Topics {
+ public:
+  void add(const arrow::RecordBatch& batch) {
+    const auto& topics = column_of<arrow::StringArray>(batch, "log_topic");
+    std::string_view last;
+    for (int64_t row = 0; row < batch.num_rows(); ++row) {
+      const std::string_view topic = topics.GetView(row);
+      if (row > 0 && topic == last) continue;
+      ranks_.emplace(topic, 0);
+      last = topic;
+    }
+  }
+  void number() {
+    int32_t rank = 0;
+    for (auto& [topic, number] : ranks_) number = rank++;
+  }
+  [[nodiscard]] int32_t rank(std::string_view topic) const {
+    return ranks_.size() == 1 ? 0 : ranks_.find(topic)->second;
+  }
+
+ private:
+  std::map<std::string, int32_t, std::less<>> ranks_;
+};
+
+void add_places(const SelectedRows& rows, uint32_t part, const Topics& topics, std::vector<Place>& places) {
+  const arrow::RecordBatch& batch = *rows.batch;
+  const int64_t* timestamps = column_of<arrow::TimestampArray>(batch, "timestamp").raw_values();
+  const auto& log_topics = column_of<arrow::StringArray>(batch, "log_topic");
+  const int32_t* partitions = column_of<arrow::Int32Array>(batch, "log_partition").raw_values();
+  const int64_t* offsets = column_of<arrow::Int64Array>(batch, "log_offset").raw_values();
+  const auto add = [&](int32_t row) {
+    places.push_back({timestamps[row], offsets[row], topics.rank(log_topics.GetView(row)), partitions[row], part, row});
+  };
+  if (rows.rows) for (const int32_t row : *rows.rows) add(row);
+  else for (int32_t row = 0; row < static_cast<int32_t>(batch.num_rows()); ++row) add(row);
+}
+
+// Sorts neighbouring runs, each a part's, by merging them two and two: parts are nearly always sorted already.
+void merge_runs(std::vector<Place>& places, std::vector<size_t> ends) {
+  size_t begin = 0;
+  for (const size_t end : ends) {
+    if (!std::is_sorted(places.begin() + static_cast<ptrdiff_t>(begin), places.begin() + static_cast<ptrdiff_t>(end)))
+      std::sort(places.begin() + static_cast<ptrdiff_t>(begin), places.begin() + static_cast<ptrdiff_t>(end));
+    begin = end;
+  }
+  const auto at = [&](size_t i) { return places.begin() + static_cast<ptrdiff_t>(i); };
+  while (ends.size() > 1) {
+    std::vector<size_t> merged;
+    size_t from = 0;
+    for (size_t i = 0; i < ends.size(); i += 2) {
+      if (i + 1 < ends.size()) {
+        const size_t middle = ends[i], end = ends[i + 1];
+        if (middle > from && end > middle && places[middle] < places[middle - 1]) std::inplace_merge(at(from), at(middle), at(end));
+        merged.push_back(end);
+      } else {
+        merged.push_back(ends[i]);
+      }
+      from = merged.back();
+    }
+    ends = std::move(merged);
+  }
+}
+
+// --- gathering --------------------------------------------------------------------------------------------------------
+
+using Places = std::span<const Place>;
+
+std::shared_ptr<arrow::DataType> answer_type(ColumnType type) {
+  switch (type) {
+    case ColumnType::kUuid:
+    case ColumnType::kString: return arrow::utf8();
+    case ColumnType::kTimestampUs: return arrow::timestamp(arrow::TimeUnit::MICRO, "UTC");
+    case ColumnType::kDecimal18_8: return arrow::decimal128(Decimal18_8::kPrecision, Decimal18_8::kScale);
+    case ColumnType::kStringList: return arrow::list(arrow::field("element", arrow::utf8()));
+    case ColumnType::kLong: return arrow::int64();
+    case ColumnType::kInt: return arrow::int32();
+  }
+  K2_ASSERT(!"a column type without an Arrow type");
+}
+
+char* write_uuid(const uint8_t* bytes, char* to) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  for (int i = 0; i < kUuidBytes; ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) *to++ = '-';
+    *to++ = kDigits[bytes[i] >> 4];
+    *to++ = kDigits[bytes[i] & 15];
+  }
+  return to;
+}
+
+// One column of every part, seen as its type.
+template <class Array>
+std::vector<const Array*> arrays_of(const std::vector<SelectedRows>& parts, std::string_view name) {
+  std::vector<const Array*> arrays;
+  for (const SelectedRows& part : parts) arrays.push_back(&column_of<Array>(*part.batch, name));
+  return arrays;
+}
+
+template <class Builder, class Array>
+arrow::Result<std::shared_ptr<arrow::Array>> gather_fixed(Builder builder, const std::vector<const Array*>& arrays, Places places) {
+  ARROW_RETURN_NOT_OK(builder.Reserve(static_cast<int64_t>(places.size())));
+  for (const Place& place : places) {
+    const Array& array = *arrays[place.part];
+    if (array.IsNull(place.row)) builder.UnsafeAppendNull();
+    else builder.UnsafeAppend(array.GetView(place.row));
+  }
+  return builder.Finish();
+}
+
+arrow::Result<std::shared_ptr<arrow::Array>> gather_text(const std::vector<const arrow::StringArray*>& arrays, Places places) {
+  arrow::StringBuilder builder;
+  int64_t bytes = 0;
+  for (const Place& place : places) bytes += arrays[place.part]->value_length(place.row);
+  ARROW_RETURN_NOT_OK(builder.Reserve(static_cast<int64_t>(places.size())));
+  ARROW_RETURN_NOT_OK(builder.ReserveData(bytes));
+  for (const Place& place : places) {
+    const arrow::StringArray& array = *arrays[place.part];
+    if (array.IsNull(place.row)) builder.UnsafeAppendNull();
+    else builder.UnsafeAppend(array.GetView(place.row));
+  }
+  return builder.Finish();
+}
+
+arrow::Result<std::shared_ptr<arrow::Array>> gather_uuid(const std::vector<const arrow::FixedSizeBinaryArray*>& arrays, Places places) {
+  arrow::StringBuilder builder;
+  ARROW_RETURN_NOT_OK(builder.Reserve(static_cast<int64_t>(places.size())));
+  ARROW_RETURN_NOT_OK(builder.ReserveData(static_cast<int64_t>(places.size()) * kUuidText));
+  char text[kUuidText];
+  for (const Place& place : places) {
+    const arrow::FixedSizeBinaryArray& array = *arrays[place.part];
+    if (array.IsNull(place.row)) {
+      builder.UnsafeAppendNull();
+      continue;
+    }
+    write_uuid(array.GetValue(place.row), text);
+    builder.UnsafeAppend(text, kUuidText);
+  }
+  return builder.Finish();
+}
+
+arrow::Result<std::shared_ptr<arrow::Array>> gather_text_list(const std::vector<const arrow::ListArray*>& arrays, Places places) {
+  auto elements = std::make_shared<arrow::StringBuilder>();
+  arrow::ListBuilder builder(arrow::default_memory_pool(), elements, answer_type(ColumnType::kStringList));
+  ARROW_RETURN_NOT_OK(builder.Reserve(static_cast<int64_t>(places.size())));
+  for (const Place& place : places) {
+    const arrow::ListArray& array = *arrays[place.part];
+    if (array.IsNull(place.row)) {
+      ARROW_RETURN_NOT_OK(builder.AppendNull());
+      continue;
+    }
+    ARROW_RETURN_NOT_OK(builder.Append());
+    const auto& values = static_cast<const arrow::StringArray&>(*array.values());
+    for (int64_t i = array.value_offset(place.row); i < array.value_offset(place.row + 1); ++i) ARROW_RETURN_NOT_OK(elements->Append(values.GetView(i)));
+  }
+  return builder.Finish();
+}
+
+arrow::Result<std::shared_ptr<arrow::Array>> gather(const Column& column, const std::vector<SelectedRows>& parts, Places places) {
+  switch (column.type) {
+    case ColumnType::kUuid: return gather_uuid(arrays_of<arrow::FixedSizeBinaryArray>(parts, column.name), places);
+    case ColumnType::kString: return gather_text(arrays_of<arrow::StringArray>(parts, column.name), places);
+    case ColumnType::kTimestampUs:
+      return gather_fixed(arrow::TimestampBuilder(answer_type(column.type), arrow::default_memory_pool()), arrays_of<arrow::TimestampArray>(parts, column.name), places);
+    case ColumnType::kDecimal18_8:
+      return gather_fixed(arrow::Decimal128Builder(answer_type(column.type)), arrays_of<arrow::Decimal128Array>(parts, column.name), places);
+    case ColumnType::kStringList: return gather_text_list(arrays_of<arrow::ListArray>(parts, column.name), places);
+    case ColumnType::kLong: return gather_fixed(arrow::Int64Builder(), arrays_of<arrow::Int64Array>(parts, column.name), places);
+    case ColumnType::kInt: return gather_fixed(arrow::Int32Builder(), arrays_of<arrow::Int32Array>(parts, column.name), places);
+  }
+  K2_ASSERT(!"a column type that cannot be gathered");
+}
+
+// Rows that follow each other in one part, as they mostly do, are a slice of it.
+bool is_stretch(Places places) {
+  return places.front().part == places.back().part && places.back().row - places.front().row == static_cast<int64_t>(places.size()) - 1 &&
+         std::is_sorted(places.begin(), places.end(), [](const Place& a, const Place& b) { return a.row < b.row; }) &&
+         std::all_of(places.begin(), places.end(), [&](const Place& place) { return place.part == places.front().part; });
+}
+
+const Column& column_named(const TableSpec& table, std::string_view name) {
+  const auto found = std::find_if(table.columns.begin(), table.columns.end(), [&](const Column& column) { return column.name == name; });
+  K2_ASSERT(found != table.columns.end());
+  return *found;
+}
+
+class OrderedResult final : public QueryResult {
+ public:
+  OrderedResult(const TableSpec& table, std::vector<SelectedRows> parts, std::vector<std::string_view> columns, std::vector<Place> places,
+                std::function<Status()> check)
+      : table_(table), parts_(std::move(parts)), columns_(std::move(columns)), places_(std::move(places)), check_(std::move(check)),
+        schema_(answer_schema(table, columns_)) {}
+
+  [[nodiscard]] const std::shared_ptr<arrow::Schema>& schema() const override { return schema_; }
+
+  Result<std::shared_ptr<arrow::RecordBatch>> next() override {
+    K2_RETURN_IF_ERROR(check_());
+    if (next_ >= places_.size()) return nullptr;
+    const Places places = Places(places_).subspan(next_, std::min(kBatchRows, places_.size() - next_));
+    const bool stretch = is_stretch(places);
+    arrow::ArrayVector arrays;
+    for (const std::string_view name : columns_) {
+      const Column& column = column_named(table_, name);
+      const bool sliced = stretch && column.type != ColumnType::kUuid && column.type != ColumnType::kStringList;
+      auto array = sliced ? slice(name, places) : gather(column, parts_, places);
+      if (!array.ok()) return make_error(ErrorKind::kUnavailable, "query: " + array.status().ToString());
+      arrays.push_back(*std::move(array));
+    }
+    next_ += places.size();
+    return arrow::RecordBatch::Make(schema_, static_cast<int64_t>(places.size()), std::move(arrays));
+  }
+
+ private:
+  arrow::Result<std::shared_ptr<arrow::Array>> slice(std::string_view name, Places places) const {
+    const auto array = parts_[places.front().part].batch->GetColumnByName(std::string(name));
+    return array->Slice(places.front().row, static_cast<int64_t>(places.size()));
+  }
+
+  const TableSpec table_;
+  const std::vector<SelectedRows> parts_;
+  const std::vector<std::string_view> columns_;
+  const std::vector<Place> places_;
+  const std::function<Status()> check_;
+  const std::shared_ptr<arrow::Schema> schema_;
+  size_t next_ = 0;
+};
+
+}  // namespace
+
+std::shared_ptr<arrow::Schema> answer_schema(const TableSpec& table, const std::vector<std::string_view>& columns) {
+  arrow::FieldVector fields;
+  for (const std::string_view name : columns) fields.push_back(arrow::field(std::string(name), answer_type(column_named(table, name).type)));
+  return arrow::schema(std::move(fields));
+}
+
+Result<std::unique_ptr<QueryResult>> ordered_rows(const TableSpec& table, std::vector<SelectedRows> parts, std::vector<std::string_view> columns,
+                                                  EventOrder order, std::optional<int64_t> limit, std::function<Status()> check) {
+  Topics topics;
+  for (const SelectedRows& part : parts) topics.add(*part.batch);
+  topics.number();
+  std::vector<Place> places;
+  std::vector<size_t> ends;
+  for (size_t part = 0; part < parts.size(); ++part) {
+    add_places(parts[part], static_cast<uint32_t>(part), topics, places);
+    ends.push_back(places.size());
+  }
+  merge_runs(places, std::move(ends));
+  K2_RETURN_IF_ERROR(check());
+  if (order == EventOrder::kNewestFirst) std::reverse(places.begin(), places.end());
+  if (limit && static_cast<size_t>(*limit) < places.size()) places.resize(static_cast<size_t>(*limit));
+  return std::make_unique<OrderedResult>(table, std::move(parts), std::move(columns), std::move(places), std::move(check));
+}
+
+}  // namespace k2

@@ -1,0 +1,411 @@
+#include "query/window_reader.h"
+
+#include <arrow/api.h>
+#include <arrow/io/file.h>
+#include <arrow/io/memory.h>
+#include <parquet/column_reader.h>
+#include <parquet/file_reader.h>
+#include <parquet/level_conversion.h>
+#include <parquet/metadata.h>
+#include <parquet/page_index.h>
+#include <parquet/schema.h>
+
+#include <algorithm>
+#include <list>
+#include <map>
+#include <mutex>
+#include <stdexcept>
+#include <utility>
+
+#include "base/assert.h"
+#include "codec/columns.h"
+
+namespace k2 {
+namespace {
+
+// Thrown inside this file only: a file that is not laid out as this reader needs it.
+struct Unsuited : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+void require(bool condition, const char* what) {
+  if (!condition) throw Unsuited(what);
+}
+
+template <class T>
+T value_or_throw(arrow::Result<T> result) {
+  if (!result.ok()) throw std::runtime_error(result.status().ToString());
+  return *std::move(result);
+}
+
+// Rows [begin, end) of a row group.
+struct Range {
+  int64_t begin = 0, end = 0;
+  [[nodiscard]] int64_t rows() const { return end - begin; }
+};
+
+// Those of `a` that are in `b` as well; both ascending without overlap.
+std::vector<Range> intersection(const std::vector<Range>& a, const std::vector<Range>& b) {
+  std::vector<Range> common;
+  for (size_t i = 0, j = 0; i < a.size() && j < b.size();) {
+    const Range range{std::max(a[i].begin, b[j].begin), std::min(a[i].end, b[j].end)};
+    if (range.begin < range.end) common.push_back(range);
+    if (a[i].end < b[j].end) ++i;
+    else ++j;
+  }
+  return common;
+}
+
+// --- one file ---------------------------------------------------------------------------------------------------------
+
+bool has_layout(const parquet::ColumnDescriptor& leaf, ColumnType type) {
+  const bool flat = leaf.max_repetition_level() == 0 && leaf.max_definition_level() <= 1;
+  const auto& logical = *leaf.logical_type();
+  switch (type) {
+    case ColumnType::kUuid: return flat && leaf.physical_type() == parquet::Type::FIXED_LEN_BYTE_ARRAY && leaf.type_length() == 16;
+    case ColumnType::kString: return flat && leaf.physical_type() == parquet::Type::BYTE_ARRAY && logical.is_string();
+    case ColumnType::kTimestampUs:
+      return flat && leaf.physical_type() == parquet::Type::INT64 && logical.is_timestamp() &&
+             static_cast<const parquet::TimestampLogicalType&>(logical).time_unit() == parquet::LogicalType::TimeUnit::MICROS;
+    case ColumnType::kDecimal18_8:
+      return flat && leaf.physical_type() == parquet::Type::INT64 && logical.is_decimal() && leaf.type_scale() == Decimal18_8::kScale;
+    case ColumnType::kLong: return flat && leaf.physical_type() == parquet::Type::INT64 && (logical.is_int() || logical.is_none());
+    case ColumnType::kInt: return flat && leaf.physical_type() == parquet::Type::INT32 && (logical.is_int() || logical.is_none());
+    case ColumnType::kStringList:
+      return leaf.max_repetition_level() == 1 && leaf.max_definition_level() == 1 && leaf.physical_type() == parquet::Type::BYTE_ARRAY;
+  }
+  return false;
+}
+
+// Page indexes of one row group; leafs as the file numbers them.
+struct GroupIndex {
+  std::vector<std::shared_ptr<parquet::OffsetIndex>> offsets;
+  std::shared_ptr<parquet::ByteArrayColumnIndex> symbols;
+  std::shared_ptr<parquet::Int64ColumnIndex> timestamps;
+};
+
+class WindowFile {
+ public:
+  WindowFile(const std::string& path, const TableSpec& table) : source_(value_or_throw(arrow::io::ReadableFile::Open(path))) {
+    reader_ = parquet::ParquetFileReader::Open(source_);
+    metadata_ = reader_->metadata();
+    for (const Column& column : table.columns) leafs_.push_back(leaf_of(column));
+    groups_.resize(static_cast<size_t>(metadata_->num_row_groups()));
+  }
+
+  [[nodiscard]] int groups() const { return metadata_->num_row_groups(); }
+  [[nodiscard]] int leaf(size_t column) const { return leafs_[column]; }
+  [[nodiscard]] const parquet::FileMetaData& metadata() const { return *metadata_; }
+  [[nodiscard]] int64_t group_rows(int group) const { return metadata_->RowGroup(group)->num_rows(); }
+
+  std::shared_ptr<const GroupIndex> index(int group, size_t symbol, size_t timestamp) {
+    const std::lock_guard lock(mutex_);
+    auto& index = groups_[static_cast<size_t>(group)];
+    if (!index) index = read_index(group, leafs_[symbol], leafs_[timestamp]);
+    return index;
+  }
+
+  std::shared_ptr<arrow::Buffer> read_bytes(int64_t offset, int64_t size) const {
+    auto bytes = value_or_throw(source_->ReadAt(offset, size));
+    if (bytes->size() != size) throw std::runtime_error("the file is cut short");
+    return bytes;
+  }
+
+ private:
+  int leaf_of(const Column& column) const {
+    const parquet::SchemaDescriptor& schema = *metadata_->schema();
+    for (int leaf = 0; leaf < schema.num_columns(); ++leaf)
+      if (schema.GetColumnRoot(leaf)->name() == column.name) {
+        require(has_layout(*schema.Column(leaf), column.type), "a column has another type");
+        return leaf;
+      }
+    throw Unsuited("a column is missing");
+  }
+
+  std::shared_ptr<const GroupIndex> read_index(int group, int symbol, int timestamp) {
+    const auto pages = reader_->GetPageIndexReader();
+    require(pages != nullptr, "there is no page index");
+    const auto in_group = pages->RowGroup(group);
+    require(in_group != nullptr, "there is no page index");
+    auto index = std::make_shared<GroupIndex>();
+    for (int leaf = 0; leaf < metadata_->num_columns(); ++leaf) {
+      index->offsets.push_back(in_group->GetOffsetIndex(leaf));
+      require(index->offsets.back() != nullptr, "there is no offset index");
+    }
+    index->symbols = std::dynamic_pointer_cast<parquet::ByteArrayColumnIndex>(in_group->GetColumnIndex(symbol));
+    index->timestamps = std::dynamic_pointer_cast<parquet::Int64ColumnIndex>(in_group->GetColumnIndex(timestamp));
+    return index;
+  }
+
+  std::shared_ptr<arrow::io::ReadableFile> source_;
+  std::unique_ptr<parquet::ParquetFileReader> reader_;
+  std::shared_ptr<parquet::FileMetaData> metadata_;
+  std::vector<int> leafs_;  // by the table's column
+  std::mutex mutex_;        // guards what follows, and reader_'s making of indexes
+  std::vector<std::shared_ptr<const GroupIndex>> groups_;
+};
+
+// --- one column -------------------------------------------------------------------------------------------------------
+
+std::shared_ptr<arrow::Array> joined(std::vector<std::shared_ptr<arrow::Array>> chunks) {
+  require(!chunks.empty(), "no values came");
+  return chunks.size() == 1 ? std::move(chunks[0]) : value_or_throw(arrow::Concatenate(chunks));
+}
+
+// Binary arrays of this reader are UTF-8 by the column's logical type.
+std::shared_ptr<arrow::Array> as_text(const std::shared_ptr<arrow::Array>& array) {
+  auto data = array->data()->Copy();
+  data->type = arrow::utf8();
+  return arrow::MakeArray(std::move(data));
+}
+
+std::shared_ptr<arrow::Array> as_decimals(const int64_t* units, int64_t rows, std::shared_ptr<arrow::Buffer> validity, int64_t nulls) {
+  auto buffer = value_or_throw(arrow::AllocateBuffer(rows * 16));
+  auto* to = reinterpret_cast<int64_t*>(buffer->mutable_data());
+  for (int64_t row = 0; row < rows; ++row) {
+    to[2 * row] = units[row];
+    to[2 * row + 1] = units[row] >> 63;
+  }
+  return arrow::MakeArray(arrow::ArrayData::Make(arrow::decimal128(Decimal18_8::kPrecision, Decimal18_8::kScale), rows,
+                                                 {std::move(validity), std::shared_ptr<arrow::Buffer>(std::move(buffer))}, nulls));
+}
+
+class ColumnWindow {
+ public:
+  ColumnWindow(const WindowFile& file, const GroupIndex& index, int group, int leaf)
+      : file_(file), pages_(index.offsets[static_cast<size_t>(leaf)]->page_locations()), descriptor_(*file.metadata().schema()->Column(leaf)),
+        group_(file.metadata().RowGroup(group)), chunk_(group_->ColumnChunk(leaf)) {}
+
+  std::shared_ptr<arrow::Array> read(const Range& range, ColumnType type) {
+    const auto [stream, first_row] = pages_of(range);
+    const auto reader = parquet::internal::RecordReader::Make(&descriptor_, parquet::internal::LevelInfo::ComputeLevelInfo(&descriptor_));
+    reader->SetPageReader(parquet::PageReader::Open(stream, chunk_->num_values(), chunk_->compression(), parquet::default_reader_properties(), descriptor_));
+    const int64_t before = range.begin - first_row;
+    if (before > 0) require(reader->SkipRecords(before) == before, "rows are missing");
+    reader->Reset();
+    const int64_t level = reader->levels_position();
+    require(reader->ReadRecords(range.rows()) == range.rows(), "rows are missing");
+    return values_of(*reader, range.rows(), level, type);
+  }
+
+ private:
+  // The chunk's dictionary, if it has one, and the pages with rows of `range`, as one stream; and the row that it begins with.
+  std::pair<std::shared_ptr<arrow::io::InputStream>, int64_t> pages_of(const Range& range) const {
+    const auto begins_after = [](int64_t row, const parquet::PageLocation& page) { return row < page.first_row_index; };
+    const auto first = std::upper_bound(pages_.begin(), pages_.end(), range.begin, begins_after);
+    require(first != pages_.begin(), "the page index begins late");
+    const parquet::PageLocation& begin = *(first - 1);
+    const parquet::PageLocation& last = *(std::upper_bound(first, pages_.end(), range.end - 1, begins_after) - 1);
+    const int64_t data_size = last.offset + last.compressed_page_size - begin.offset;
+    require(data_size > 0, "pages are out of order");
+    auto data = file_.read_bytes(begin.offset, data_size);
+    if (chunk_->has_dictionary_page()) {
+      const int64_t dictionary_offset = chunk_->dictionary_page_offset();
+      const auto dictionary = file_.read_bytes(dictionary_offset, pages_.front().offset - dictionary_offset);
+      data = value_or_throw(arrow::ConcatenateBuffers({dictionary, data}));
+    }
+    return {std::make_shared<arrow::io::BufferReader>(data), begin.first_row_index};
+  }
+
+  std::shared_ptr<arrow::Array> values_of(parquet::internal::RecordReader& reader, int64_t rows, int64_t level, ColumnType type) const {
+    if (type == ColumnType::kStringList) return list_of(reader, rows, level);
+    if (type == ColumnType::kString || type == ColumnType::kUuid) {
+      auto& binary = dynamic_cast<parquet::internal::BinaryRecordReader&>(reader);
+      const auto array = joined(binary.GetBuilderChunks());
+      require(array->length() == rows, "values are missing");
+      return type == ColumnType::kUuid ? array : as_text(array);
+    }
+    require(reader.values_written() == rows, "values are missing");
+    const int64_t nulls = reader.null_count();
+    std::shared_ptr<arrow::Buffer> validity;
+    if (reader.nullable_values()) validity = reader.ReleaseIsValid();
+    if (nulls == 0) validity = nullptr;
+    if (type == ColumnType::kDecimal18_8) return as_decimals(reinterpret_cast<const int64_t*>(reader.values()), rows, std::move(validity), nulls);
+    auto arrow_type = type == ColumnType::kTimestampUs ? arrow::timestamp(arrow::TimeUnit::MICRO, "UTC") : type == ColumnType::kLong ? arrow::int64() : arrow::int32();
+    return arrow::MakeArray(arrow::ArrayData::Make(std::move(arrow_type), rows, {std::move(validity), reader.ReleaseValues()}, nulls));
+  }
+
+  // Levels to offsets: a row begins at repetition level 0, an element is there at the highest definition level.
+  std::shared_ptr<arrow::Array> list_of(parquet::internal::RecordReader& reader, int64_t rows, int64_t level) const {
+    auto offsets = value_or_throw(arrow::AllocateBuffer((rows + 1) * 4));
+    auto* offset = reinterpret_cast<int32_t*>(offsets->mutable_data());
+    int32_t elements = 0;
+    int64_t row = 0;
+    for (int64_t i = level; i < reader.levels_position(); ++i) {
+      if (reader.rep_levels()[i] == 0) {
+        require(row < rows, "there are more lists than rows");
+        offset[row++] = elements;
+      }
+      if (reader.def_levels()[i] == descriptor_.max_definition_level()) ++elements;
+    }
+    require(row == rows, "lists are missing");
+    offset[rows] = elements;
+    auto values = as_text(joined(dynamic_cast<parquet::internal::BinaryRecordReader&>(reader).GetBuilderChunks()));
+    require(values->length() == elements, "elements are missing");
+    return arrow::MakeArray(arrow::ArrayData::Make(arrow::list(arrow::field("element", arrow::utf8(), false)), rows,
+                                                   {nullptr, std::shared_ptr<arrow::Buffer>(std::move(offsets))}, {values->data()}, 0));
+  }
+
+  const WindowFile& file_;
+  const std::vector<parquet::PageLocation>& pages_;
+  const parquet::ColumnDescriptor& descriptor_;
+  std::unique_ptr<parquet::RowGroupMetaData> group_;  // chunk_ looks into it
+  std::unique_ptr<parquet::ColumnChunkMetaData> chunk_;
+};
+
+// --- which rows to read -----------------------------------------------------------------------------------------------
+
+// The rows of the pages that `keep(page)` keeps.
+template <class Keep>
+std::vector<Range> pages_where(const parquet::OffsetIndex& offsets, int64_t rows, Keep keep) {
+  const auto& pages = offsets.page_locations();
+  std::vector<Range> ranges;
+  for (size_t i = 0; i < pages.size(); ++i) {
+    if (!keep(i)) continue;
+    const Range range{pages[i].first_row_index, i + 1 < pages.size() ? pages[i + 1].first_row_index : rows};
+    if (!ranges.empty() && ranges.back().end == range.begin) ranges.back().end = range.end;
+    else if (range.begin < range.end) ranges.push_back(range);
+  }
+  return ranges;
+}
+
+std::string_view view(const parquet::ByteArray& bytes) { return {reinterpret_cast<const char*>(bytes.ptr), bytes.len}; }
+
+std::vector<Range> candidates(const GroupIndex& index, int symbol_leaf, int timestamp_leaf, int64_t rows, const RowFilter& filter) {
+  std::vector<Range> ranges{{0, rows}};
+  if (index.symbols && !filter.symbols.empty()) {
+    const auto wanted = [&](size_t page) {
+      if (index.symbols->null_pages()[page]) return false;
+      const std::string_view min = view(index.symbols->min_values()[page]), max = view(index.symbols->max_values()[page]);
+      return std::any_of(filter.symbols.begin(), filter.symbols.end(), [&](const std::string& symbol) { return min <= symbol && symbol <= max; });
+    };
+    ranges = intersection(ranges, pages_where(*index.offsets[static_cast<size_t>(symbol_leaf)], rows, wanted));
+  }
+  if (index.timestamps && (filter.start || filter.end)) {
+    const auto wanted = [&](size_t page) {
+      if (index.timestamps->null_pages()[page]) return false;
+      return (!filter.start || index.timestamps->max_values()[page] >= filter.start->us) &&
+             (!filter.end || index.timestamps->min_values()[page] < filter.end->us);
+    };
+    ranges = intersection(ranges, pages_where(*index.offsets[static_cast<size_t>(timestamp_leaf)], rows, wanted));
+  }
+  return ranges;
+}
+
+size_t column_index(const TableSpec& table, std::string_view name) {
+  for (size_t i = 0; i < table.columns.size(); ++i)
+    if (table.columns[i].name == name) return i;
+  K2_ASSERT(!"a column that the table does not have");
+}
+
+// What is to be read of one row group.
+struct Task {
+  std::shared_ptr<WindowFile> file;
+  int group;
+  std::shared_ptr<const GroupIndex> index;
+  Range range;
+};
+
+// Reads the filter's columns of the range, finds the rows that pass, and reads the other columns of just the stretch they lie in.
+std::optional<SelectedRows> read_task(const Task& task, const WindowRequest& request) {
+  std::map<size_t, std::shared_ptr<arrow::Array>> arrays;
+  const auto read = [&](std::string_view name, const Range& range) {
+    const size_t column = column_index(request.table, name);
+    return ColumnWindow(*task.file, *task.index, task.group, task.file->leaf(column)).read(range, request.table.columns[column].type);
+  };
+  arrow::FieldVector fields;
+  arrow::ArrayVector filter_arrays;
+  constexpr std::string_view kFilterColumns[] = {"symbol", "exchange", "timestamp"};
+  for (const std::string_view name : kFilterColumns) {
+    filter_arrays.push_back(read(name, task.range));
+    require(filter_arrays.back()->null_count() == 0, "a required column has nulls");
+    fields.push_back(arrow::field(std::string(name), filter_arrays.back()->type()));
+  }
+  const auto filtered = arrow::RecordBatch::Make(arrow::schema(fields), task.range.rows(), filter_arrays);
+  std::vector<int32_t> rows = select_rows(*filtered, request.filter);
+  if (rows.empty()) return std::nullopt;
+
+  const int32_t first = rows.front();
+  const Range stretch{task.range.begin + first, task.range.begin + rows.back() + 1};
+  for (auto& array : filter_arrays) array = array->Slice(first, stretch.rows());
+  for (const std::string_view name : request.columns) {
+    if (std::find(std::begin(kFilterColumns), std::end(kFilterColumns), name) != std::end(kFilterColumns)) continue;
+    filter_arrays.push_back(read(name, stretch));
+    fields.push_back(arrow::field(std::string(name), filter_arrays.back()->type()));
+  }
+  SelectedRows selected{arrow::RecordBatch::Make(arrow::schema(std::move(fields)), stretch.rows(), std::move(filter_arrays)), std::nullopt};
+  if (static_cast<int64_t>(rows.size()) < stretch.rows()) {
+    for (int32_t& row : rows) row -= first;
+    selected.rows = std::move(rows);
+  }
+  return selected;
+}
+
+}  // namespace
+
+struct WindowReader::Impl {
+  std::mutex mutex;
+  std::list<std::pair<std::string, std::shared_ptr<WindowFile>>> files;  // newest use first
+  std::map<std::string, decltype(files)::iterator> by_path;
+
+  std::shared_ptr<WindowFile> open(const std::string& path, const TableSpec& table) {
+    {
+      const std::lock_guard lock(mutex);
+      if (const auto found = by_path.find(path); found != by_path.end()) {
+        files.splice(files.begin(), files, found->second);
+        return found->second->second;
+      }
+    }
+    auto file = std::make_shared<WindowFile>(path, table);
+    const std::lock_guard lock(mutex);
+    if (by_path.contains(path)) return file;  // somebody else was as quick
+    files.emplace_front(path, file);
+    by_path[path] = files.begin();
+    if (files.size() > kFilesMax) {
+      by_path.erase(files.back().first);
+      files.pop_back();
+    }
+    return file;
+  }
+
+  // nullopt: more rows than the request allows.
+  std::optional<std::vector<Task>> tasks(std::span<const DataFileInfo> data_files, const WindowRequest& request) {
+    const size_t symbol = column_index(request.table, "symbol"), timestamp = column_index(request.table, "timestamp");
+    std::vector<Task> tasks;
+    int64_t rows = 0;
+    for (const DataFileInfo& data_file : data_files) {
+      const auto file = open(data_file.path, request.table);
+      for (int group = 0; group < file->groups(); ++group) {
+        const auto index = file->index(group, symbol, timestamp);
+        for (const Range& range : candidates(*index, file->leaf(symbol), file->leaf(timestamp), file->group_rows(group), request.filter)) {
+          rows += range.rows();
+          if (rows > request.rows_max) return std::nullopt;
+          tasks.push_back({file, group, index, range});
+        }
+      }
+    }
+    return tasks;
+  }
+};
+
+WindowReader::WindowReader() : impl_(std::make_unique<Impl>()) {}
+WindowReader::~WindowReader() = default;
+
+Result<std::optional<std::vector<SelectedRows>>> WindowReader::read(std::span<const DataFileInfo> files, const WindowRequest& request,
+                                                                    const std::function<Status()>& check) {
+  // What goes wrong here goes wrong for DuckDB as well, or is a matter of layout: it is asked, and says what is the matter.
+  try {
+    const auto tasks = impl_->tasks(files, request);
+    if (!tasks) return std::nullopt;
+    std::vector<SelectedRows> all;
+    for (const Task& task : *tasks) {
+      K2_RETURN_IF_ERROR(check());
+      if (auto selected = read_task(task, request)) all.push_back(*std::move(selected));
+    }
+    return all;
+  } catch (const std::exception&) {
+    return std::nullopt;
+  }
+}
+
+}  // namespace k2
