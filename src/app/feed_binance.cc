@@ -104,7 +104,7 @@ class FrameIngest final : public FrameSink {
       case BinanceFrame::Kind::kTrade: return ingest_.put(frame.trade);
       case BinanceFrame::Kind::kQuote: return ingest_.put(frame.quote);
       case BinanceFrame::Kind::kReply:
-        if (frame.reply.is_error) log_warning("feed_refused", {{"code", frame.reply.error_code}, {"message", frame.reply.text}});
+        if (frame.reply.is_error) refused(frame.reply);
         return {};
       case BinanceFrame::Kind::kServerShutdown: log_info("feed_server_shutdown"); return {};
       case BinanceFrame::Kind::kAggTrade:
@@ -113,6 +113,12 @@ class FrameIngest final : public FrameSink {
         return {};
     }
     return {};
+  }
+
+  // The connection lives, but what it asked for does not come: loud, and counted where the alerts look.
+  static void refused(const BinanceReply& reply) {
+    metrics().counter("k2_binance_errors_total", "Connections to Binance that failed or were lost.", {{"reason", "refused"}}).add();
+    log_error("feed_refused", {{"code", reply.error_code}, {"message", reply.text}});
   }
 
   Status bury(const RawFrame& frame, const std::string& reason) {

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <atomic>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -24,6 +25,9 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr int64_t kForeverUs = 365LL * 24 * 3'600 * kUsPerSecond;  // a feed waits for its log as long as it takes
+
+constexpr int64_t kFreshnessFloorUs = 60 * kUsPerSecond;
+constexpr int64_t kFreshnessIntervals = 12;  // commits missed before /readyz is red
 
 int64_t sum_of_channel(const Offsets& offsets, Channel channel) {
   int64_t total = 0;
@@ -60,6 +64,11 @@ struct Node::Impl {
   void start_archive();
   Status stop();
   [[nodiscard]] Status health() const;
+  [[nodiscard]] Status freshness() const;
+  [[nodiscard]] Status readiness() const {
+    const Status healthy = health();
+    return healthy ? freshness() : healthy;
+  }
   [[nodiscard]] Json table_health(Channel channel) const;
   [[nodiscard]] std::string health_json() const;
 };
@@ -88,7 +97,7 @@ Status Node::Impl::start_serving() {
   K2_TRY(engine, Engine::open(*lake, *log, *log, engine_options));
   stream = std::make_unique<LiveStream>(*log, *log, *engine);
   K2_TRY(api, ApiServer::start(*engine, *stream, {.listen = config.serve.listen, .health_json = [this] { return health_json(); },
-                                                  .is_ready = [this] { return health().has_value(); }}));
+                                                  .is_ready = [this] { return readiness().has_value(); }}));
   return {};
 }
 
@@ -136,6 +145,19 @@ Status Node::Impl::health() const {
   return archive_end;
 }
 
+// Commits that fail are tried again for ever, and one that hangs says nothing: what tells is rows that wait too long.
+Status Node::Impl::freshness() const {
+  if (!is_complete || !archive) return {};
+  const int64_t patience_us = std::max(kFreshnessFloorUs, kFreshnessIntervals * config.lake.commit_interval_us);
+  for (const ArchiveStatus::Table& table : archive->status().tables) {
+    const int64_t waited_us = system_clock().now().us - std::max(table.last_commit_us, started.us);
+    if (table.committed_offset >= table.end_offset || waited_us < patience_us) continue;
+    return make_error(ErrorKind::kUnavailable, table.name + ": rows have waited " + std::to_string(waited_us / kUsPerSecond) + " s for a commit" +
+                                                   (table.last_error.empty() ? "" : ": " + table.last_error));
+  }
+  return {};
+}
+
 Json Node::Impl::table_health(Channel channel) const {
   Json out = {{"name", std::string(table_of(channel).name)}};
   const auto state = lake->load(table_of(channel).name);
@@ -157,7 +179,7 @@ Json Node::Impl::table_health(Channel channel) const {
 }
 
 std::string Node::Impl::health_json() const {
-  const Status healthy = health();
+  const Status healthy = readiness();
   Json out = {{"status", healthy ? "ok" : "failing"}, {"version", version_number()}, {"revision", git_revision()},
               {"uptime_seconds", (system_clock().now().us - started.us) / kUsPerSecond}};
   if (!healthy) out["error"] = healthy.error().message;

@@ -391,7 +391,6 @@ Task<Connection::Refusal> Connection::read_head(HttpRequestHead& head, bool& is_
   bool is_slow = false;
   Deadline header_deadline(transport_->executor(), [&] {
     is_slow = true;
-    error_code ignored;
     transport_->shutdown_receive();
   });
   header_deadline.set(options_.header_timeout_us);
