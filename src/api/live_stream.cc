@@ -140,7 +140,8 @@ Status LiveStream::Impl::read_partition(const TopicPartition& partition, Offset 
       next[partition] = at;
       K2_TRY(const std::string_view body, resolver.own_body(RecordKind::kTrade, record.value));
       K2_RETURN_IF_ERROR(decode_trade(body, trade));
-      std::string text = "id: " + offsets_json(next) + "\nevent: trade\ndata: " + trade_json(trade, partition.topic, partition.partition, record.offset.value) + "\n\n";
+      std::string text = "id: " + offsets_json(next) +
+                         "\nevent: trade\ndata: " + trade_json(trade, partition.topic, partition.partition, record.offset.value) + "\n\n";
       events.push_back({trade.symbol, std::move(text), partition, record.offset.value});
     }
   }
@@ -250,7 +251,8 @@ void LiveStream::Impl::run(const std::stop_token& stop) {
 
 LiveStream::LiveStream(const Log& log, const SchemaStore& schemas, Engine& engine, const LiveStreamOptions& options)
     : impl_(std::make_unique<Impl>(log, schemas, engine, options)) {
-  metrics().gauge_function("k2_stream_subscribers", "Readers of /v1/stream.", {}, [impl = impl_.get()] { return static_cast<double>(impl->readers().size()); });
+  metrics().gauge_function("k2_stream_subscribers", "Readers of /v1/stream.", {},
+                           [impl = impl_.get()] { return static_cast<double>(impl->readers().size()); });
   impl_->thread = std::jthread([impl = impl_.get()](const std::stop_token& stop) { impl->run(stop); });
 }
 
@@ -265,7 +267,9 @@ Result<Offsets> LiveStream::begin(std::string_view last_event_id) const {
   K2_TRY(const Offsets all, impl_->log.end_offsets());
   const Offsets end = offsets_of_channel(all, Channel::kTrades);
   if (last_event_id.empty()) return end;
-  const auto refuse = [&] { return make_error(ErrorKind::kInvalidInput, "Last-Event-ID is none of this log's: " + std::string(last_event_id.substr(0, 128))); };
+  const auto refuse = [&] {
+    return make_error(ErrorKind::kInvalidInput, "Last-Event-ID is none of this log's: " + std::string(last_event_id.substr(0, 128)));
+  };
   const auto from = parse_offsets_json(last_event_id);
   if (!from) return refuse();
   for (const auto& [partition, offset] : *from)

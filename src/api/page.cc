@@ -5,7 +5,8 @@ asm(".section .rodata\n"
     ".global k2_live_page_begin\n"
     ".global k2_live_page_end\n"
     "k2_live_page_begin:\n"
-    ".incbin \"" K2_SOURCE_DIR "/web/index.html\"\n"
+    ".incbin \"" K2_SOURCE_DIR
+    "/web/index.html\"\n"
     "k2_live_page_end:\n"
     ".byte 0\n"
     ".previous\n");

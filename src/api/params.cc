@@ -130,7 +130,8 @@ std::expected<RequestQuery, ParamError> read_params(std::span<const Param> param
     if (param == params.end()) return std::unexpected(ParamError{name, "unknown parameter \"" + name + "\"; known: " + names_of(params)});
     if (!param->repeats && count_of(given, name) > 1) return std::unexpected(ParamError{name, "\"" + name + "\" is given more than once"});
     if (!param->set(query, value, now))
-      return std::unexpected(ParamError{name, "\"" + value.substr(0, 64) + "\" is not allowed for " + name + ": want " + std::string(param->allowed)});
+      return std::unexpected(
+          ParamError{name, "\"" + value.substr(0, 64) + "\" is not allowed for " + name + ": want " + std::string(param->allowed)});
   }
   if (query.window_minutes && count_of(given, "start") > 0)
     return std::unexpected(ParamError{"window_minutes", "window_minutes and start exclude each other"});

@@ -31,9 +31,9 @@ TEST(ParamsTest, WhatIsUnknownIsRefusedWithWhatIsKnown) {
 
 TEST(ParamsTest, EachBadValueNamesItsParameterAndWhatIsAllowed) {
   const std::pair<const char*, const char*> bad[] = {
-      {"limit", "-1"},   {"limit", "0"},      {"limit", "1000001"}, {"limit", "1x"}, {"limit", ""},          {"window_minutes", "x"}, {"window_minutes", "0"},
-      {"start", "soon"}, {"end", "tomorrow"}, {"format", "table"},  {"format", ""},  {"order", "alphabetic"}, {"times", "ns"},         {"symbol", ""},
-      {"symbol", "A,,B"}, {"exchange", ""},   {"read_token", ""}};
+      {"limit", "-1"},         {"limit", "0"},    {"limit", "1000001"}, {"limit", "1x"},     {"limit", ""},     {"window_minutes", "x"},
+      {"window_minutes", "0"}, {"start", "soon"}, {"end", "tomorrow"},  {"format", "table"}, {"format", ""},    {"order", "alphabetic"},
+      {"times", "ns"},         {"symbol", ""},    {"symbol", "A,,B"},   {"exchange", ""},    {"read_token", ""}};
   for (const auto& [name, value] : bad) {
     const auto query = read({{name, value}});
     ASSERT_FALSE(query) << name << "=" << value;

@@ -43,7 +43,9 @@ int http_status_of(ErrorKind kind) {
 HttpResponse problem_of(const HttpRequest& request, const Error& error) {
   const int status = http_status_of(error.kind);
   if (status >= 500)
-    log_warning("request_failed", {{"request_id", request.request_id}, {"path", request.path}, {"kind", error_kind_name(error.kind)}, {"error", error.message}});
+    log_warning(
+        "request_failed",
+        {{"request_id", request.request_id}, {"path", request.path}, {"kind", error_kind_name(error.kind)}, {"error", error.message}});
   return problem(request, status, error.message);
 }
 

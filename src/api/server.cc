@@ -18,7 +18,8 @@ constexpr int64_t kBufferedRowsMax = 10'000;  // answers up to here are made who
 /// A result whose first batch was read already, to learn of an early error while a status can still be chosen.
 class PeekedResult final : public QueryResult {
  public:
-  PeekedResult(std::unique_ptr<QueryResult> rest, std::shared_ptr<arrow::RecordBatch> first) : rest_(std::move(rest)), first_(std::move(first)) {}
+  PeekedResult(std::unique_ptr<QueryResult> rest, std::shared_ptr<arrow::RecordBatch> first)
+      : rest_(std::move(rest)), first_(std::move(first)) {}
   [[nodiscard]] const std::shared_ptr<arrow::Schema>& schema() const override { return rest_->schema(); }
   [[nodiscard]] Result<std::shared_ptr<arrow::RecordBatch>> next() override {
     if (first_) return std::exchange(first_, nullptr);
@@ -55,7 +56,8 @@ struct Rows {
     K2_TRY(const int64_t count, write(*result, format, options, sink));
     if (format != Format::kJson) return {};
     const bool truncated = limit && count >= *limit;
-    return sink(",\"count\":" + std::to_string(count) + ",\"truncated\":" + (truncated ? "true" : "false") + ",\"read_token\":\"" + token + "\"}\n");
+    return sink(",\"count\":" + std::to_string(count) + ",\"truncated\":" + (truncated ? "true" : "false") + ",\"read_token\":\"" + token +
+                "\"}\n");
   }
   [[nodiscard]] HttpHeaders headers() const { return {{"K2-Read-Token", token}, {"Cache-Control", "no-store"}}; }
 };
@@ -75,7 +77,8 @@ HttpResponse text_response(std::string body, std::string content_type) {
 }  // namespace
 
 struct ApiServer::Impl final : HttpHandler {
-  Impl(Engine& engine_in, LiveStream& stream_in, ApiOptions options_in) : engine(engine_in), stream(stream_in), options(std::move(options_in)) {}
+  Impl(Engine& engine_in, LiveStream& stream_in, ApiOptions options_in)
+      : engine(engine_in), stream(stream_in), options(std::move(options_in)) {}
 
   Engine& engine;
   LiveStream& stream;
@@ -114,23 +117,33 @@ struct ApiServer::Impl final : HttpHandler {
 };
 
 const ApiServer::Impl::Route ApiServer::Impl::kRoutes[] = {
-    {"/", &Impl::answer_page},           {"/v1/trades", &Impl::answer_trades}, {"/v1/quotes", &Impl::answer_quotes},
-    {"/v1/symbols", &Impl::answer_symbols}, {"/v1/stream", &Impl::answer_stream}, {"/health", &Impl::answer_health},
-    {"/livez", &Impl::answer_live},      {"/readyz", &Impl::answer_ready},     {"/metrics", &Impl::answer_metrics},
+    {"/", &Impl::answer_page},
+    {"/v1/trades", &Impl::answer_trades},
+    {"/v1/quotes", &Impl::answer_quotes},
+    {"/v1/symbols", &Impl::answer_symbols},
+    {"/v1/stream", &Impl::answer_stream},
+    {"/health", &Impl::answer_health},
+    {"/livez", &Impl::answer_live},
+    {"/readyz", &Impl::answer_ready},
+    {"/metrics", &Impl::answer_metrics},
 };
 
 HttpReply ApiServer::Impl::handle(HttpRequest request) {
   const auto route = std::ranges::find(kRoutes, std::string_view(request.path), &Route::path);
-  if (route == std::end(kRoutes)) return problem(request, 404, "no such route: " + request.path.substr(0, 128) + "; / shows the page, /v1/trades is a good start");
+  if (route == std::end(kRoutes))
+    return problem(request, 404, "no such route: " + request.path.substr(0, 128) + "; / shows the page, /v1/trades is a good start");
   const auto started = std::chrono::steady_clock::now();
-  HttpReply reply = request.method == "GET" || request.method == "HEAD" ? (this->*route->answer)(request) : HttpReply(problem(request, 405, request.method + " is not for " + request.path));
+  HttpReply reply = request.method == "GET" || request.method == "HEAD"
+                        ? (this->*route->answer)(request)
+                        : HttpReply(problem(request, 405, request.method + " is not for " + request.path));
   auto* response = std::get_if<HttpResponse>(&reply);
   if (response != nullptr && response->status == 405) response->headers.add("Allow", "GET, HEAD");
   const int status = response != nullptr ? response->status : 200;
   const std::string path(route->path);
   metrics().counter("k2_http_requests_total", "Requests by route and status.", {{"route", path}, {"status", std::to_string(status)}}).add();
   metrics()
-      .histogram("k2_http_request_duration_seconds", "Until the answer's head; streamed bodies take longer.", latency_bounds_seconds(), {{"route", path}})
+      .histogram("k2_http_request_duration_seconds", "Until the answer's head; streamed bodies take longer.", latency_bounds_seconds(),
+                 {{"route", path}})
       .observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count());
   return reply;
 }
@@ -141,7 +154,9 @@ HttpReply ApiServer::Impl::answer_rows(const HttpRequest& request, std::span<con
   const auto query = read_params(params, request.query, system_clock().now());
   if (!query) return problem(request, 400, query.error().detail, query.error().parameter);
   const auto format = query->format ? query->format : accepted_format(request.headers.get("Accept"));
-  if (!format) return problem(request, 406, "none of the accepted types is here: application/json, application/x-ndjson, text/csv, Arrow stream, Parquet");
+  if (!format)
+    return problem(request, 406,
+                   "none of the accepted types is here: application/json, application/x-ndjson, text/csv, Arrow stream, Parquet");
   const auto cut = query->read_token.empty() ? engine.cut() : engine.cut_of(query->read_token);
   if (!cut) return problem_of(request, cut.error());
   auto asked = ask(*query, *cut, QueryLimits{.timeout_us = options.query_timeout_us, .stop = request.cancelled});
@@ -149,7 +164,9 @@ HttpReply ApiServer::Impl::answer_rows(const HttpRequest& request, std::span<con
   if (!result) return problem_of(request, result.error());
   auto rows = std::make_shared<Rows>(Rows{*std::move(result), *format, query->options, query->events.limit, read_token(*cut)});
   if (query->events.limit > kBufferedRowsMax)
-    return HttpStreamReply{.status = 200, .content_type = std::string(media_type(*format)), .headers = rows->headers(),
+    return HttpStreamReply{.status = 200,
+                           .content_type = std::string(media_type(*format)),
+                           .headers = rows->headers(),
                            .start = [rows](const std::shared_ptr<HttpStream>& out) { write_stream(rows, out); }};
   std::string body;
   const Status written = rows->write_to([&](std::string_view bytes) -> Status {
@@ -180,7 +197,9 @@ HttpReply ApiServer::Impl::answer_stream(const HttpRequest& request) {
   const auto from = stream.begin(request.headers.get("Last-Event-ID"));
   if (!from) return problem_of(request, from.error());
   std::set<std::string> symbols(query->events.symbols.begin(), query->events.symbols.end());
-  return HttpStreamReply{.status = 200, .content_type = "text/event-stream", .headers = {{"Cache-Control", "no-store"}, {"X-Accel-Buffering", "no"}},
+  return HttpStreamReply{.status = 200,
+                         .content_type = "text/event-stream",
+                         .headers = {{"Cache-Control", "no-store"}, {"X-Accel-Buffering", "no"}},
                          .start = [this, symbols = std::move(symbols), from = *from](const std::shared_ptr<HttpStream>& out) {
                            if (!stream.subscribe(out, symbols, from)) out->abort();
                          }};

@@ -30,7 +30,10 @@ class ServerTest : public testing::Test {
     put(1, 20);
     engine_ = Engine::open(*lake_, *log_, *log_, {.memory_limit = "256MB", .threads = 1}).value();
     stream_ = std::make_unique<LiveStream>(*log_, *log_, *engine_);
-    server_ = ApiServer::start(*engine_, *stream_, {.listen = "127.0.0.1:0", .health_json = [] { return "{\"status\":\"ok\"}\n"; }, .is_ready = [this] { return ready_; }}).value();
+    server_ = ApiServer::start(
+                  *engine_, *stream_,
+                  {.listen = "127.0.0.1:0", .health_json = [] { return "{\"status\":\"ok\"}\n"; }, .is_ready = [this] { return ready_; }})
+                  .value();
   }
   void TearDown() override {
     server_.reset();
@@ -60,7 +63,9 @@ class ServerTest : public testing::Test {
     }
   }
 
-  HttpAnswer get(const std::string& target, const HttpHeaders& headers = {}) { return HttpClient().get(server_->url() + target, headers).value(); }
+  HttpAnswer get(const std::string& target, const HttpHeaders& headers = {}) {
+    return HttpClient().get(server_->url() + target, headers).value();
+  }
   Json json(const std::string& target) { return Json::parse(get(target).body); }
 
   std::string dir_;

@@ -47,7 +47,8 @@ std::string trimmed(std::string line) {
 std::string change_text(Decimal18_8 first, Decimal18_8 last) {
   if (first.units() == 0) return "";
   char text[32];
-  std::snprintf(text, sizeof text, "%+.2f%%", 100.0 * static_cast<double>(last.units() - first.units()) / static_cast<double>(first.units()));
+  std::snprintf(text, sizeof text, "%+.2f%%",
+                100.0 * static_cast<double>(last.units() - first.units()) / static_cast<double>(first.units()));
   return text;
 }
 
@@ -121,7 +122,8 @@ std::string WatchView::header_line(const std::string& name, Symbol& symbol, cons
   char right[64];
   std::snprintf(right, sizeof right, "%10.1f/s %12lld trades", rate(symbol, now_ns), static_cast<long long>(symbol.trades));
   const std::string left = "  " + fit(printable(name), kSymbolWidth, false);
-  const std::string middle = fit(decimal_text(symbol.last, 2), kPriceWidth, true) + " " + arrow + " " + fit(change_text(symbol.first, symbol.last), 8, true);
+  const std::string middle =
+      fit(decimal_text(symbol.last, 2), kPriceWidth, true) + " " + arrow + " " + fit(change_text(symbol.first, symbol.last), 8, true);
   if (left.size() + kPriceWidth + 11 + 26 > style.columns) return fit(left + middle, style.columns, false);
   return painted(left, kBold, style.color) + painted(middle, color, style.color) + right;
 }
@@ -129,7 +131,8 @@ std::string WatchView::header_line(const std::string& name, Symbol& symbol, cons
 std::vector<std::string> WatchView::render(const Style& style, TimestampUs now, int64_t now_ns) {
   std::vector<std::string> out;
   const auto room = [&] { return out.size() + 1 < style.lines; };
-  out.push_back(painted(trimmed(fit(title_ + "   " + time_of_day_text(now).substr(0, 8) + " UTC", style.columns, false)), kBold, style.color));
+  out.push_back(
+      painted(trimmed(fit(title_ + "   " + time_of_day_text(now).substr(0, 8) + " UTC", style.columns, false)), kBold, style.color));
   for (const std::string& note : notes_)
     if (room()) out.push_back(painted(trimmed(fit(note, style.columns, false)), kDim, style.color));
   out.emplace_back();

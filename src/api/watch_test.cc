@@ -43,8 +43,7 @@ TEST(WatchTest, NewestTradesComeFirstUnderTheirSymbolsHeader) {
 TEST(WatchTest, NeverMoreLinesThanTheTerminalHas) {
   WatchView view("k2");
   for (int i = 0; i < 500; ++i) view.add(trade("100"), 0);
-  for (size_t lines = 2; lines < 30; ++lines)
-    EXPECT_LE(view.render({.color = true, .columns = 40, .lines = lines}, {}, 0).size(), lines);
+  for (size_t lines = 2; lines < 30; ++lines) EXPECT_LE(view.render({.color = true, .columns = 40, .lines = lines}, {}, 0).size(), lines);
 }
 
 TEST(WatchTest, WithoutColourThereIsNoEscape) {

@@ -57,9 +57,12 @@ struct TableMetrics {
         rows(metrics().counter("k2_lake_committed_rows_total", "Rows committed.", {{"table", table}})),
         files(metrics().counter("k2_lake_committed_files_total", "Data files committed.", {{"table", table}})),
         last_commit(metrics().gauge("k2_lake_last_commit_timestamp_seconds", "When the last commit was made.", {{"table", table}})),
-        committed_offset(metrics().gauge("k2_lake_committed_offset", "Next log offset that the table lacks, summed over partitions.", {{"table", table}})),
-        end_offset(metrics().gauge("k2_log_end_offset", "The log's end, summed over the partitions that go into the table.", {{"table", table}})),
-        seconds(metrics().histogram("k2_lake_commit_duration_seconds", "From reading the log to the commit's end.", latency_bounds_seconds(), {{"table", table}})) {}
+        committed_offset(metrics().gauge("k2_lake_committed_offset", "Next log offset that the table lacks, summed over partitions.",
+                                         {{"table", table}})),
+        end_offset(
+            metrics().gauge("k2_log_end_offset", "The log's end, summed over the partitions that go into the table.", {{"table", table}})),
+        seconds(metrics().histogram("k2_lake_commit_duration_seconds", "From reading the log to the commit's end.",
+                                    latency_bounds_seconds(), {{"table", table}})) {}
 };
 
 void count_failure(std::string_view table, ErrorKind kind) {
@@ -75,8 +78,14 @@ void count_failure(std::string_view table, ErrorKind kind) {
 class TableArchive {
  public:
   TableArchive(Channel channel, Log& log, const SchemaStore& schemas, Lake& lake, const ArchiveOptions& options)
-      : channel_(channel), name_(table_of(channel).name), log_(log), lake_(lake), options_(options), resolver_(schemas),
-        builder_(channel, resolver_), metrics_(name_) {
+      : channel_(channel),
+        name_(table_of(channel).name),
+        log_(log),
+        lake_(lake),
+        options_(options),
+        resolver_(schemas),
+        builder_(channel, resolver_),
+        metrics_(name_) {
     status_.name = name_;
   }
 
@@ -129,8 +138,9 @@ Status TableArchive::learn(const TableState& state, const Offsets& end) {
                                                ": their offsets mean different things; nothing was written");
   for (const auto& [partition, offset] : state.offsets)
     if (offset > offset_of(end, partition))
-      return make_error(ErrorKind::kCorrupt, name_ + " has " + partition.topic + "/" + std::to_string(partition.partition) + " up to offset " +
-                                                 std::to_string(offset.value) + ", the log ends at " + std::to_string(offset_of(end, partition).value));
+      return make_error(ErrorKind::kCorrupt, name_ + " has " + partition.topic + "/" + std::to_string(partition.partition) +
+                                                 " up to offset " + std::to_string(offset.value) + ", the log ends at " +
+                                                 std::to_string(offset_of(end, partition).value));
   metrics_.committed_offset.set(static_cast<double>(sum(state.offsets)));
   metrics_.end_offset.set(static_cast<double>(sum(end)));
   const std::scoped_lock lock(mutex_);
@@ -145,7 +155,9 @@ Status TableArchive::read_partition(const TopicPartition& partition, Offset from
   while (next < end && !is_full()) {
     auto batch = log_.read(partition, next, end, kReadBytes);
     K2_CRASH("C24");
-    if (!batch) return std::unexpected(batch.error().with_context(name_ + " needs " + partition.topic + " from offset " + std::to_string(next.value)));
+    if (!batch)
+      return std::unexpected(
+          batch.error().with_context(name_ + " needs " + partition.topic + " from offset " + std::to_string(next.value)));
     if (batch->empty()) break;
     for (const LogRecord& record : batch->records()) {
       if (is_full()) break;
@@ -220,8 +232,12 @@ void TableArchive::count(const AppendRequest& request, const AppendResult& resul
     status_.last_commit_us = now.us;
     metrics_.committed_offset.set(static_cast<double>(status_.committed_offset));
   }
-  log_debug("lake_committed", {{"table", name_}, {"snapshot", result.snapshot.value}, {"rows", result.record_count}, {"files", result.file_count},
-                               {"attempts", result.attempts}, {"seconds", seconds}});
+  log_debug("lake_committed", {{"table", name_},
+                               {"snapshot", result.snapshot.value},
+                               {"rows", result.record_count},
+                               {"files", result.file_count},
+                               {"attempts", result.attempts},
+                               {"seconds", seconds}});
 }
 
 Status TableArchive::commit_all(const Offsets& log_end, std::stop_token stop) {
@@ -331,7 +347,8 @@ Status Archive::run(std::stop_token stop) {
       continue;
     }
     if (done.error().kind == ErrorKind::kCancelled) break;
-    log_error("lake_commit_failed", {{"kind", error_kind_name(done.error().kind)}, {"error", done.error().message}, {"again_in_us", backoff_us}});
+    log_error("lake_commit_failed",
+              {{"kind", error_kind_name(done.error().kind)}, {"error", done.error().message}, {"again_in_us", backoff_us}});
     if (done.error().kind == ErrorKind::kCorrupt) return done;
     next_wait_us = backoff_us;
     backoff_us = std::min(backoff_us * 2, impl_->options.backoff_max_us);

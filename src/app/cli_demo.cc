@@ -75,14 +75,15 @@ std::string status_line(const Node& node) {
   const NodeReport report = node.report();
   std::string text = "  " + with_commas(report.ingest->events_appended) + " in the log";
   for (const ArchiveStatus::Table& table : report.archive->tables)
-    if (table.name == "trades_v2") text += ", " + with_commas(table.committed_offset) + " in the table, " + with_commas(table.commits) + " commits";
+    if (table.name == "trades_v2")
+      text += ", " + with_commas(table.committed_offset) + " in the table, " + with_commas(table.commits) + " commits";
   if (!report.feed->connected) text += "   NOT CONNECTED: " + (report.feed->last_error.empty() ? "connecting" : report.feed->last_error);
   return text;
 }
 
 /// The terminal view, or quiet waiting where there is no terminal.
-Status show(const CommandContext& context, Node& node, const std::string& title, const std::vector<std::string>& notes, std::stop_token stop, StopSignal& signal,
-            int64_t timeout_us) {
+Status show(const CommandContext& context, Node& node, const std::string& title, const std::vector<std::string>& notes,
+            std::stop_token stop, StopSignal& signal, int64_t timeout_us) {
   if (!can_draw() || context.quiet) {
     signal.wait(timeout_us);
     return {};
@@ -90,7 +91,10 @@ Status show(const CommandContext& context, Node& node, const std::string& title,
   set_log_level(LogLevel::kOff);  // lines would tear the screen; what matters is on it
   K2_TRY(const auto source, watch_log(node.log(), node.log(), {}, 0));
   WatchView view(title);
-  const auto timer = std::jthread([&signal, timeout_us](const std::stop_token&) { signal.wait(timeout_us); signal.request_stop(); });
+  const auto timer = std::jthread([&signal, timeout_us](const std::stop_token&) {
+    signal.wait(timeout_us);
+    signal.request_stop();
+  });
   const TerminalOptions options{.is_screen = true, .color = !context.no_color, .on_draw = [&](WatchView& drawn) {
                                   std::vector<std::string> lines = notes;
                                   lines.push_back(status_line(node));
@@ -110,8 +114,9 @@ Result<int> close_books(const CommandContext& context, const Config& config, con
   int64_t logged = 0;
   for (const auto& [partition, offset] : offsets_of_channel(end, Channel::kTrades)) logged += offset.value;
   const bool equal = logged == table->record_count;
-  say(context, with_commas(report.ingest->events_appended) + " trades received, " + with_commas(report.ingest->events_duplicate) + " twice; " + with_commas(logged) +
-                   " in the log, " + with_commas(table->record_count) + " in the table: " + (equal ? "equal, nothing lost" : "NOT EQUAL"));
+  say(context, with_commas(report.ingest->events_appended) + " trades received, " + with_commas(report.ingest->events_duplicate) +
+                   " twice; " + with_commas(logged) + " in the log, " + with_commas(table->record_count) +
+                   " in the table: " + (equal ? "equal, nothing lost" : "NOT EQUAL"));
   say(context, "the data stays in " + config.data_dir + ": k2 query trades --data-dir " + config.data_dir);
   return equal ? kExitOk : kExitFailure;
 }
@@ -130,14 +135,17 @@ Result<int> run_demo(const CommandContext& context, const DemoFlags& flags) {
   if (!reason.empty()) {
     K2_TRY(sim, start_sim(config));
     options.trust.ca_pem = sim->ca_pem();
-    exchange = "SIMULATED EXCHANGE: these trades are not real (" + std::string(flags.offline ? "--offline" : "the live exchange could not be reached") + "), " + sim->ws_url();
+    exchange = "SIMULATED EXCHANGE: these trades are not real (" +
+               std::string(flags.offline ? "--offline" : "the live exchange could not be reached") + "), " + sim->ws_url();
     options.notice = "Simulated exchange: these trades are not real";
     if (!flags.offline) say(context, "live exchange: " + reason);
   }
   say(context, exchange);
   K2_TRY(std::unique_ptr<Node> node, start_node(config, options));
-  const std::vector<std::string> urls = {"page     " + node->url() + "/", "trades   " + node->url() + "/v1/trades?symbol=" + config.binance.symbols.front() + "&window_minutes=15",
-                                         "metrics  " + node->url() + "/metrics", "data     " + config.data_dir, "stop     Ctrl-C"};
+  const std::vector<std::string> urls = {
+      "page     " + node->url() + "/",
+      "trades   " + node->url() + "/v1/trades?symbol=" + config.binance.symbols.front() + "&window_minutes=15",
+      "metrics  " + node->url() + "/metrics", "data     " + config.data_dir, "stop     Ctrl-C"};
   for (const std::string& url : urls) say(context, "  " + url);
   std::vector<std::string> notes = {"  " + exchange};
   for (const std::string& url : urls) notes.push_back("  " + url);
@@ -157,12 +165,14 @@ Result<int> run_demo(const CommandContext& context, const DemoFlags& flags) {
 void add_demo_command(CommandLine& commands) {
   auto flags = std::make_shared<DemoFlags>();
   CLI::App* demo = commands.add(commands.root(), "demo", "The whole thing in one process, to look at",
-                                {"k2 demo                     # the live exchange where it can be reached, else a simulated one", "k2 demo --offline           # the simulated one",
-                                 "k2 demo --seconds 10 --data-dir /tmp/demo"},
+                                {"k2 demo                     # the live exchange where it can be reached, else a simulated one",
+                                 "k2 demo --offline           # the simulated one", "k2 demo --seconds 10 --data-dir /tmp/demo"},
                                 [flags](CommandContext& context) { return run_demo(context, *flags); });
   CLI::Option* offline = demo->add_flag("--offline", flags->offline, "the simulated exchange");
   demo->add_flag("--live", flags->live, "the live exchange, whatever happens")->excludes(offline);
-  demo->add_option("--seconds", flags->seconds, "stop by itself after so long")->check(CLI::Range(int64_t{1}, int64_t{1} << 40))->type_name("N");
+  demo->add_option("--seconds", flags->seconds, "stop by itself after so long")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))
+      ->type_name("N");
   commands.add_config_flag(*demo, "--listen", "serve.listen", "HTTP: API, page, metrics (127.0.0.1:8080)");
   commands.add_config_flag(*demo, "--symbols", "binance.symbols", "what to show, comma-separated (BTCUSDT,ETHUSDT)");
 }

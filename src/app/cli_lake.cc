@@ -26,15 +26,17 @@ Result<int> lake_check(const CommandContext& context, const std::string& table) 
   K2_TRY(const LakeOptions options, lake_options(context.config));
   K2_TRY(const std::unique_ptr<Lake> lake, Lake::open(options));
   K2_TRY(const CheckReport report, lake->check(table));
-  for (const CheckFinding& finding : report.findings) std::printf("%s: %s: %s\n", finding.table.c_str(), finding.path.c_str(), finding.what.c_str());
+  for (const CheckFinding& finding : report.findings)
+    std::printf("%s: %s: %s\n", finding.table.c_str(), finding.path.c_str(), finding.what.c_str());
   std::fflush(stdout);
   K2_TRY(const std::unique_ptr<LocalLog> log, open_log(context.config));
   K2_TRY(const Offsets end, log->end_offsets());
   int64_t records = 0;
   for (const auto& [partition, offset] : end) records += offset.value;
-  say(context, with_commas(report.tables) + " tables, " + with_commas(report.snapshots) + " snapshots, " + with_commas(report.files) + " files, " +
-                   with_commas(report.rows) + " rows, " + bytes_text(report.bytes) + "; " + with_commas(records) + " records were logged: " +
-                   (report.findings.empty() ? "all is well" : with_commas(static_cast<int64_t>(report.findings.size())) + " things are wrong"));
+  say(context,
+      with_commas(report.tables) + " tables, " + with_commas(report.snapshots) + " snapshots, " + with_commas(report.files) + " files, " +
+          with_commas(report.rows) + " rows, " + bytes_text(report.bytes) + "; " + with_commas(records) + " records were logged: " +
+          (report.findings.empty() ? "all is well" : with_commas(static_cast<int64_t>(report.findings.size())) + " things are wrong"));
   return report.findings.empty() ? kExitOk : kExitFailure;
 }
 
@@ -55,17 +57,20 @@ Result<int> archive(const CommandContext& context, bool until_caught_up) {
 
 void add_lake_commands(CommandLine& commands) {
   auto until_caught_up = std::make_shared<bool>(false);
-  CLI::App* run = commands.add(commands.root(), "archive", "Move the log into the Iceberg tables",
-                               {"k2 archive                          # goes on until stopped", "k2 archive --until-caught-up        # for scripts"},
-                               [until_caught_up](CommandContext& context) { return archive(context, *until_caught_up); });
+  CLI::App* run =
+      commands.add(commands.root(), "archive", "Move the log into the Iceberg tables",
+                   {"k2 archive                          # goes on until stopped", "k2 archive --until-caught-up        # for scripts"},
+                   [until_caught_up](CommandContext& context) { return archive(context, *until_caught_up); });
   run->add_flag("--until-caught-up", *until_caught_up, "end when the tables have all the log has");
   commands.add_config_flag(*run, "--commit-interval", "lake.commit_interval", "at most this long from log to table (5s)");
 
   CLI::App* group = commands.add_group(commands.root(), "lake", "Make or verify the Iceberg tables", {"k2 lake init", "k2 lake check"});
-  commands.add(*group, "init", "Make catalog, tables and log where they are absent", {"k2 lake init", "k2 lake init --data-dir /var/lib/k2"}, lake_init);
+  commands.add(*group, "init", "Make catalog, tables and log where they are absent",
+               {"k2 lake init", "k2 lake init --data-dir /var/lib/k2"}, lake_init);
   auto table = std::make_shared<std::string>();
-  CLI::App* check = commands.add(*group, "check", "Verify metadata, files, counts and offsets; says what is wrong and where",
-                                 {"k2 lake check", "k2 lake check trades_v2"}, [table](CommandContext& context) { return lake_check(context, *table); });
+  CLI::App* check =
+      commands.add(*group, "check", "Verify metadata, files, counts and offsets; says what is wrong and where",
+                   {"k2 lake check", "k2 lake check trades_v2"}, [table](CommandContext& context) { return lake_check(context, *table); });
   check->add_option("table", *table, "one table; all without it");
 }
 

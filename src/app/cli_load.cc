@@ -25,9 +25,11 @@ void print_summary(const CommandContext& context, const LoadReport& report) {
   for (const std::string& note : report.notes) say(context, note);
   for (const std::string& bad : report.first_bad) std::fprintf(stderr, "k2: dead letter: %s\n", bad.c_str());
   const auto shown = static_cast<int64_t>(report.first_bad.size());
-  if (report.bad_rows > shown) std::fprintf(stderr, "k2: ... and %s more (k2 query dead-letters)\n", with_commas(report.bad_rows - shown).c_str());
-  say(context, with_commas(report.files) + (report.files == 1 ? " file, " : " files, ") + with_commas(report.rows) + " rows: " + with_commas(report.added) +
-                   " new, " + with_commas(report.there) + " there already, " + with_commas(report.bad_rows) + " dead letters");
+  if (report.bad_rows > shown)
+    std::fprintf(stderr, "k2: ... and %s more (k2 query dead-letters)\n", with_commas(report.bad_rows - shown).c_str());
+  say(context, with_commas(report.files) + (report.files == 1 ? " file, " : " files, ") + with_commas(report.rows) +
+                   " rows: " + with_commas(report.added) + " new, " + with_commas(report.there) + " there already, " +
+                   with_commas(report.bad_rows) + " dead letters");
 }
 
 Result<int> load_all(const CommandContext& context, const std::vector<LoadFile>& files, const LoadOptions& options) {
@@ -55,14 +57,16 @@ void add_bad_rows_flag(CLI::App& command, LoadOptions& options) {
 
 void add_load_commands(CommandLine& commands) {
   CLI::App* group = commands.add_group(commands.root(), "load", "Load files into the log; a second load of a file adds nothing",
-                                       {"k2 load asx --reference company_info.csv --trades trades/7078.csv", "k2 load binance BTCUSDT-trades-2021-01-08.zip --symbol BTCUSDT"});
+                                       {"k2 load asx --reference company_info.csv --trades trades/7078.csv",
+                                        "k2 load binance BTCUSDT-trades-2021-01-08.zip --symbol BTCUSDT"});
   auto flags = std::make_shared<LoadFlags>();
   CLI::App* asx = commands.add(*group, "asx", "ASX trade and quote files",
                                {"k2 load asx --reference company_info.csv --trades trades/*.csv --quotes quotes/*.csv",
                                 "k2 load asx --reference company_info.csv --trades trades/7078.csv --data-dir /var/lib/k2",
                                 "k2 archive --until-caught-up        # then the rows are in the Iceberg tables"},
                                [flags](CommandContext& context) -> Result<int> {
-                                 if (flags->trades.empty() && flags->quotes.empty()) return usage_error("load asx: name files with --trades or --quotes");
+                                 if (flags->trades.empty() && flags->quotes.empty())
+                                   return usage_error("load asx: name files with --trades or --quotes");
                                  K2_TRY(const auto files, asx_files(flags->reference, flags->trades, flags->quotes));
                                  return load_all(context, files, flags->options);
                                });
@@ -71,14 +75,14 @@ void add_load_commands(CommandLine& commands) {
   asx->add_option("--quotes", flags->quotes, "quote files, named <company id>.csv")->type_name("FILE ...");
   add_bad_rows_flag(*asx, flags->options);
 
-  CLI::App* binance = commands.add(*group, "binance", "Binance public trade dumps, plain or zipped",
-                                   {"k2 load binance BTCUSDT-trades-2021-01-08.zip --symbol BTCUSDT",
-                                    "k2 load binance --symbol BTCUSDT BTCUSDT-trades-*.zip"},
-                                   [flags](CommandContext& context) -> Result<int> {
-                                     K2_TRY(const InstrumentTable instruments, known_binance_instruments(context.config));
-                                     K2_TRY(const auto files, binance_files(flags->files, flags->symbol, instruments));
-                                     return load_all(context, files, flags->options);
-                                   });
+  CLI::App* binance = commands.add(
+      *group, "binance", "Binance public trade dumps, plain or zipped",
+      {"k2 load binance BTCUSDT-trades-2021-01-08.zip --symbol BTCUSDT", "k2 load binance --symbol BTCUSDT BTCUSDT-trades-*.zip"},
+      [flags](CommandContext& context) -> Result<int> {
+        K2_TRY(const InstrumentTable instruments, known_binance_instruments(context.config));
+        K2_TRY(const auto files, binance_files(flags->files, flags->symbol, instruments));
+        return load_all(context, files, flags->options);
+      });
   binance->add_option("files", flags->files, "dump files")->required()->type_name("FILE ...");
   binance->add_option("--symbol", flags->symbol, "the files' symbol; it is not in them")->required()->type_name("SYMBOL");
   add_bad_rows_flag(*binance, flags->options);

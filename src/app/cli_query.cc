@@ -87,13 +87,16 @@ Result<int> query_events(const CommandContext& context, Channel channel, const Q
   if (is_screenful) {
     query->limit = kTableRows;
     query->order = EventOrder::kNewestFirst;
-    if (query->columns.empty() && channel == Channel::kTrades) query->columns = {"timestamp", "exchange", "symbol", "side", "price", "quantity", "currency", "trade_id"};
-    if (query->columns.empty()) query->columns = {"timestamp", "exchange", "symbol", "bid_price", "bid_quantity", "ask_price", "ask_quantity", "currency"};
+    if (query->columns.empty() && channel == Channel::kTrades)
+      query->columns = {"timestamp", "exchange", "symbol", "side", "price", "quantity", "currency", "trade_id"};
+    if (query->columns.empty())
+      query->columns = {"timestamp", "exchange", "symbol", "bid_price", "bid_quantity", "ask_price", "ask_quantity", "currency"};
   }
   K2_TRY(const Sources sources, Sources::open(context, flags.read_token));
   K2_TRY(const auto result, sources.engine->events(*query, sources.cut));
   K2_TRY(const int64_t rows, print(*result, context));
-  if (is_screenful && rows == kTableRows) say(context, "the newest " + with_commas(rows) + " rows; --limit for more, -o csv for all columns");
+  if (is_screenful && rows == kTableRows)
+    say(context, "the newest " + with_commas(rows) + " rows; --limit for more, -o csv for all columns");
   if (flags.show_token) std::fprintf(stderr, "read_token %s\n", read_token(sources.cut).c_str());
   return kExitOk;
 }
@@ -136,9 +139,10 @@ Result<int> run_sql(const CommandContext& context, const QueryFlags& flags) {
 
 using RunQuery = Result<int> (*)(const CommandContext&, const QueryFlags&);
 
-CLI::App* add_query(CommandLine& commands, CLI::App& group, std::shared_ptr<QueryFlags> flags, std::string_view name, std::string_view summary,
-                    std::vector<std::string> examples, RunQuery run) {
-  CLI::App* command = commands.add(group, name, summary, std::move(examples), [flags, run](CommandContext& context) { return run(context, *flags); });
+CLI::App* add_query(CommandLine& commands, CLI::App& group, std::shared_ptr<QueryFlags> flags, std::string_view name,
+                    std::string_view summary, std::vector<std::string> examples, RunQuery run) {
+  CLI::App* command =
+      commands.add(group, name, summary, std::move(examples), [flags, run](CommandContext& context) { return run(context, *flags); });
   commands.add_output(*command);
   return command;
 }
@@ -168,27 +172,35 @@ void add_event_flags(CLI::App& command, QueryFlags& flags) {
 void add_query_commands(CommandLine& commands) {
   auto flags = std::make_shared<QueryFlags>();
   CLI::App* group = commands.add_group(commands.root(), "query", "Ask for trades, quotes and what there is of them",
-                                       {"k2 query symbols", "k2 query trades BHP --start 2014-03-10 --end 2014-03-11 --limit 5", "k2 query trades BTCUSDT --start -15m -o csv"});
-  add_event_flags(*add_query(commands, *group, flags, "trades", "Trades, oldest first",
-                             {"k2 query trades BTCUSDT --start -15m", "k2 query trades BHP --start 2014-03-10 --end 2014-03-11 -o csv > bhp.csv",
-                              "k2 query trades BHP RIO --newest --limit 20 --columns timestamp,symbol,price,quantity", "k2 query trades -o parquet > all.parquet"},
-                             [](const CommandContext& c, const QueryFlags& f) { return query_events(c, Channel::kTrades, f); }),
-                  *flags);
-  add_event_flags(*add_query(commands, *group, flags, "quotes", "Quotes, oldest first", {"k2 query quotes BHP --newest --limit 10", "k2 query quotes BHP -o arrow > bhp.arrow"},
+                                       {"k2 query symbols", "k2 query trades BHP --start 2014-03-10 --end 2014-03-11 --limit 5",
+                                        "k2 query trades BTCUSDT --start -15m -o csv"});
+  add_event_flags(
+      *add_query(commands, *group, flags, "trades", "Trades, oldest first",
+                 {"k2 query trades BTCUSDT --start -15m", "k2 query trades BHP --start 2014-03-10 --end 2014-03-11 -o csv > bhp.csv",
+                  "k2 query trades BHP RIO --newest --limit 20 --columns timestamp,symbol,price,quantity",
+                  "k2 query trades -o parquet > all.parquet"},
+                 [](const CommandContext& c, const QueryFlags& f) { return query_events(c, Channel::kTrades, f); }),
+      *flags);
+  add_event_flags(*add_query(commands, *group, flags, "quotes", "Quotes, oldest first",
+                             {"k2 query quotes BHP --newest --limit 10", "k2 query quotes BHP -o arrow > bhp.arrow"},
                              [](const CommandContext& c, const QueryFlags& f) { return query_events(c, Channel::kQuotes, f); }),
                   *flags);
-  CLI::App* symbols = add_query(commands, *group, flags, "symbols", "Symbols with counts, times and last prices", {"k2 query symbols", "k2 query symbols --quotes -o json"}, query_symbols);
+  CLI::App* symbols = add_query(commands, *group, flags, "symbols", "Symbols with counts, times and last prices",
+                                {"k2 query symbols", "k2 query symbols --quotes -o json"}, query_symbols);
   symbols->add_flag("--quotes", flags->quotes, "of quotes instead of trades");
   add_token(*symbols, *flags);
   add_query(commands, *group, flags, "stats", "Rows, files and bytes of each table and of the log", {"k2 query stats"}, query_stats);
-  CLI::App* snapshots = add_query(commands, *group, flags, "snapshots", "A table's snapshots, newest first", {"k2 query snapshots", "k2 query snapshots quotes_v2 -o json"}, query_snapshots);
+  CLI::App* snapshots = add_query(commands, *group, flags, "snapshots", "A table's snapshots, newest first",
+                                  {"k2 query snapshots", "k2 query snapshots quotes_v2 -o json"}, query_snapshots);
   snapshots->add_option("table", flags->table, "trades_v2, quotes_v2 or coverage")->capture_default_str();
-  CLI::App* letters = add_query(commands, *group, flags, "dead-letters", "Inputs that could not become events, with the reason", {"k2 query dead-letters --limit 20", "k2 query dead-letters -o ndjson"}, query_dead_letters);
+  CLI::App* letters = add_query(commands, *group, flags, "dead-letters", "Inputs that could not become events, with the reason",
+                                {"k2 query dead-letters --limit 20", "k2 query dead-letters -o ndjson"}, query_dead_letters);
   add_limit(*letters, *flags);
 
   CLI::App* sql = add_query(commands, commands.root(), flags, "sql", "One SELECT over the views trades, quotes and coverage",
                             {"k2 sql \"SELECT symbol, count(*), sum(quantity) FROM trades GROUP BY symbol\"",
-                             "k2 sql \"SELECT time_bucket(INTERVAL 1 minute, timestamp) AS minute, max(price) FROM trades WHERE symbol = 'BHP' GROUP BY 1 ORDER BY 1\" -o csv"},
+                             "k2 sql \"SELECT time_bucket(INTERVAL 1 minute, timestamp) AS minute, max(price) FROM trades WHERE symbol = "
+                             "'BHP' GROUP BY 1 ORDER BY 1\" -o csv"},
                             run_sql);
   sql->add_option("statement", flags->sql, "the SELECT")->required()->type_name("SQL");
   add_token(*sql, *flags);

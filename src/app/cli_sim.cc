@@ -25,11 +25,13 @@ Result<int> run_sim(const CommandContext& context, SimFlags flags) {
   K2_TRY(const auto sim, SimExchange::start(flags.options));
   say(context, "simulated exchange: " + sim->ws_url() + " and " + sim->rest_url());
   if (!flags.plain) say(context, "its certificate authority is in " + flags.options.ca_file + "; feed from it with");
-  if (!flags.plain) say(context, "  k2 feed binance --endpoint " + sim->ws_url() + " --rest-endpoint " + sim->rest_url() + " --ca-file " + flags.options.ca_file);
+  if (!flags.plain)
+    say(context,
+        "  k2 feed binance --endpoint " + sim->ws_url() + " --rest-endpoint " + sim->rest_url() + " --ca-file " + flags.options.ca_file);
   stop.wait(-1);
   const SimCounts counts = sim->counts();
-  say(context, with_commas(static_cast<int64_t>(counts.trades)) + " trades, " + with_commas(static_cast<int64_t>(counts.frames)) + " frames, " +
-                   with_commas(static_cast<int64_t>(counts.connections)) + " connections");
+  say(context, with_commas(static_cast<int64_t>(counts.trades)) + " trades, " + with_commas(static_cast<int64_t>(counts.frames)) +
+                   " frames, " + with_commas(static_cast<int64_t>(counts.connections)) + " connections");
   return kExitOk;
 }
 
@@ -40,20 +42,26 @@ void add_sim_command(CommandLine& commands) {
   SimOptions& options = flags->options;
   options.listen = "127.0.0.1:9443";
   options.ca_file = "k2-sim-ca.pem";
-  CLI::App* sim = commands.add(commands.root(), "sim", "A Binance-compatible exchange of your own: streams and REST",
-                               {"k2 sim                                        # a random market behind TLS on 127.0.0.1:9443",
-                                "k2 sim --rate 1000 --seed 7 --symbols BTCUSDT,ETHUSDT", "k2 sim --file BTCUSDT-trades-2021-01-08.csv --symbol BTCUSDT --speed 10",
-                                "k2 sim --plain --listen 127.0.0.1:9000         # without TLS"},
-                               [flags](CommandContext& context) { return run_sim(context, *flags); });
+  CLI::App* sim = commands.add(
+      commands.root(), "sim", "A Binance-compatible exchange of your own: streams and REST",
+      {"k2 sim                                        # a random market behind TLS on 127.0.0.1:9443",
+       "k2 sim --rate 1000 --seed 7 --symbols BTCUSDT,ETHUSDT", "k2 sim --file BTCUSDT-trades-2021-01-08.csv --symbol BTCUSDT --speed 10",
+       "k2 sim --plain --listen 127.0.0.1:9000         # without TLS"},
+      [flags](CommandContext& context) { return run_sim(context, *flags); });
   sim->add_option("--listen", options.listen, "where to serve")->capture_default_str()->type_name("HOST:PORT");
-  sim->add_option("--ca-file", options.ca_file, "where to write the certificate that clients are to trust")->capture_default_str()->type_name("FILE");
+  sim->add_option("--ca-file", options.ca_file, "where to write the certificate that clients are to trust")
+      ->capture_default_str()
+      ->type_name("FILE");
   sim->add_flag("--plain", flags->plain, "no TLS");
   sim->add_option("--symbols", options.symbols, "of the random market")->delimiter(',')->capture_default_str()->type_name("A,B");
   sim->add_option("--seed", options.seed, "of the random market: the same seed, the same market")->capture_default_str();
-  sim->add_option("--rate", options.trades_per_second, "trades a second of the random market, all symbols together")->capture_default_str()->check(CLI::Range(0.001, 1e7));
+  sim->add_option("--rate", options.trades_per_second, "trades a second of the random market, all symbols together")
+      ->capture_default_str()
+      ->check(CLI::Range(0.001, 1e7));
   sim->add_option("--file", options.play_file, "play this trade dump instead")->type_name("FILE");
   sim->add_option("--symbol", options.play_symbol, "the file's symbol")->capture_default_str();
-  sim->add_option("--play-rate", options.play_rate, "play the file at so many trades a second, not at its own times")->check(CLI::Range(0.0, 1e7));
+  sim->add_option("--play-rate", options.play_rate, "play the file at so many trades a second, not at its own times")
+      ->check(CLI::Range(0.0, 1e7));
   sim->add_option("--speed", options.speed, "times as fast; 0: without any pause")->capture_default_str()->check(CLI::Range(0.0, 1e9));
   sim->add_flag("--loop", options.loop, "begin the file again and again");
   sim->add_option("--max-trades", options.trades_max, "per symbol, then the market is quiet; 0: no end")->capture_default_str();

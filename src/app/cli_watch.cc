@@ -39,7 +39,8 @@ void add_watch_command(CommandLine& commands) {
   auto flags = std::make_shared<WatchFlags>();
   CLI::App* watch = commands.add(commands.root(), "watch", "Live trades in the terminal",
                                  {"k2 watch                                    # what comes into ./k2-data", "k2 watch BTCUSDT ETHUSDT",
-                                  "k2 watch BTCUSDT --url http://127.0.0.1:8080   # from a running server", "k2 watch BTCUSDT | grep BUY                  # plain lines in a pipe"},
+                                  "k2 watch BTCUSDT --url http://127.0.0.1:8080   # from a running server",
+                                  "k2 watch BTCUSDT | grep BUY                  # plain lines in a pipe"},
                                  [flags](CommandContext& context) { return run_watch(context, *flags); });
   watch->add_option("symbols", flags->symbols, "all without one")->type_name("SYMBOL ...");
   watch->add_option("--url", flags->url, "a server's address, in place of the data directory")->type_name("URL");

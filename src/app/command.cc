@@ -56,7 +56,8 @@ class ExamplesFirst final : public CLI::Formatter {
     std::string common;
     std::string own;
     for (const std::string& group : app->get_groups()) {
-      const auto options = app->get_options([&](const CLI::Option* option) { return option->get_group() == group && option->nonpositional(); });
+      const auto options =
+          app->get_options([&](const CLI::Option* option) { return option->get_group() == group && option->nonpositional(); });
       if (!group.empty() && !options.empty()) (group == kCommonGroup ? common : own) += make_group(group, false, options);
     }
     return own + common;
@@ -114,7 +115,8 @@ CommandLine::CommandLine() : impl_(std::make_unique<Impl>()) {
   app.require_subcommand(1);
   app.set_version_flag("--version,-V", version_text());
   app.failure_message(CLI::FailureMessage::simple);
-  for (const auto add : {add_demo_command, add_up_commands, add_load_commands, add_watch_command, add_query_commands, add_sim_command, add_lake_commands, add_config_commands})
+  for (const auto add : {add_demo_command, add_up_commands, add_load_commands, add_watch_command, add_query_commands, add_sim_command,
+                         add_lake_commands, add_config_commands})
     add(*this);
 }
 
@@ -122,12 +124,17 @@ CommandLine::~CommandLine() = default;
 
 CLI::App& CommandLine::root() { return impl_->app; }
 
-CLI::App* CommandLine::add(CLI::App& parent, std::string_view name, std::string_view summary, std::vector<std::string> examples, RunCommand run) {
+CLI::App* CommandLine::add(CLI::App& parent, std::string_view name, std::string_view summary, std::vector<std::string> examples,
+                           RunCommand run) {
   CLI::App* command = parent.add_subcommand(std::string(name), std::string(summary));
   command->footer(example_lines(examples));
   command->set_help_flag("-h,--help", "show this")->group(kCommonGroup);
-  command->add_option("--data-dir", impl_->data_dir, "where log, catalog and tables are (./k2-data)")->type_name("DIR")->group(kCommonGroup);
-  command->add_option("--config", impl_->config_file, "configuration file, instead of the usual ones")->type_name("FILE")->group(kCommonGroup);
+  command->add_option("--data-dir", impl_->data_dir, "where log, catalog and tables are (./k2-data)")
+      ->type_name("DIR")
+      ->group(kCommonGroup);
+  command->add_option("--config", impl_->config_file, "configuration file, instead of the usual ones")
+      ->type_name("FILE")
+      ->group(kCommonGroup);
   command->add_flag("-q,--quiet", impl_->context.quiet, "errors only")->group(kCommonGroup);
   command->add_flag("-v,--verbose", impl_->context.verbose, "say more")->group(kCommonGroup);
   command->add_flag("--no-color", impl_->context.no_color, "no colours (also NO_COLOR)")->group(kCommonGroup);

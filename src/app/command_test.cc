@@ -40,9 +40,19 @@ class CommandTest : public testing::Test {
 };
 
 TEST_F(CommandTest, WhatCannotBeUnderstoodIsUsage) {
-  const std::vector<std::vector<std::string>> bad = {
-      {}, {"nosuch"}, {"query"}, {"query", "nosuch"}, {"query", "trades", "--nosuch"}, {"query", "trades", "-o", "xml"}, {"query", "trades", "--limit", "-5"},
-      {"query", "trades", "--start", "yesterday-ish"}, {"load", "asx"}, {"load", "binance", "x.csv"}, {"sql"}, {"lake"}, {"demo", "--live", "--offline"}};
+  const std::vector<std::vector<std::string>> bad = {{},
+                                                     {"nosuch"},
+                                                     {"query"},
+                                                     {"query", "nosuch"},
+                                                     {"query", "trades", "--nosuch"},
+                                                     {"query", "trades", "-o", "xml"},
+                                                     {"query", "trades", "--limit", "-5"},
+                                                     {"query", "trades", "--start", "yesterday-ish"},
+                                                     {"load", "asx"},
+                                                     {"load", "binance", "x.csv"},
+                                                     {"sql"},
+                                                     {"lake"},
+                                                     {"demo", "--live", "--offline"}};
   for (const auto& words : bad) {
     EXPECT_EQ(run(words), kExitUsage) << testing::PrintToString(words);
     EXPECT_EQ(out_, "");
@@ -62,10 +72,31 @@ TEST_F(CommandTest, ADirectoryWithoutDataIsAFailureAndStaysAsItWas) {
 }
 
 TEST_F(CommandTest, EveryHelpStartsWithExamples) {
-  const std::vector<std::vector<std::string>> commands = {
-      {"demo"}, {"up"}, {"feed"}, {"feed", "binance"}, {"serve"}, {"load"}, {"load", "asx"}, {"load", "binance"}, {"watch"}, {"query"}, {"query", "trades"},
-      {"query", "quotes"}, {"query", "symbols"}, {"query", "stats"}, {"query", "snapshots"}, {"query", "dead-letters"}, {"sql"}, {"sim"}, {"archive"},
-      {"lake"}, {"lake", "init"}, {"lake", "check"}, {"config"}, {"config", "show"}, {"config", "check"}};
+  const std::vector<std::vector<std::string>> commands = {{"demo"},
+                                                          {"up"},
+                                                          {"feed"},
+                                                          {"feed", "binance"},
+                                                          {"serve"},
+                                                          {"load"},
+                                                          {"load", "asx"},
+                                                          {"load", "binance"},
+                                                          {"watch"},
+                                                          {"query"},
+                                                          {"query", "trades"},
+                                                          {"query", "quotes"},
+                                                          {"query", "symbols"},
+                                                          {"query", "stats"},
+                                                          {"query", "snapshots"},
+                                                          {"query", "dead-letters"},
+                                                          {"sql"},
+                                                          {"sim"},
+                                                          {"archive"},
+                                                          {"lake"},
+                                                          {"lake", "init"},
+                                                          {"lake", "check"},
+                                                          {"config"},
+                                                          {"config", "show"},
+                                                          {"config", "check"}};
   for (auto words : commands) {
     std::string command = "k2";
     for (const std::string& word : words) command += " " + word;

@@ -1,11 +1,11 @@
 #include "app/config.h"
 
+#include <toml++/toml.h>
 #include <algorithm>
 #include <cctype>
 #include <charconv>
 #include <cstdlib>
 #include <filesystem>
-#include <toml++/toml.h>
 
 #include "base/time.h"
 
@@ -67,16 +67,17 @@ ConfigKey duration_key(std::string_view name, std::string_view doc, At at) {
 template <class At>
 ConfigKey count_key(std::string_view name, std::string_view doc, int64_t at_least, int64_t at_most, At at) {
   ConfigKey key{name, doc,
-          [at, at_least, at_most](Config& config, const Texts& texts) -> Status {
-            const std::string& text = texts.front();
-            int64_t count = 0;
-            const auto read = std::from_chars(text.data(), text.data() + text.size(), count);
-            if (read.ec != std::errc() || read.ptr != text.data() + text.size() || count < at_least || count > at_most)
-              return refuse("cannot read \"" + text + "\": want a whole number from " + std::to_string(at_least) + " to " + std::to_string(at_most));
-            at(config) = count;
-            return {};
-          },
-          [at](const Config& config) { return Texts{std::to_string(at(config))}; }};
+                [at, at_least, at_most](Config& config, const Texts& texts) -> Status {
+                  const std::string& text = texts.front();
+                  int64_t count = 0;
+                  const auto read = std::from_chars(text.data(), text.data() + text.size(), count);
+                  if (read.ec != std::errc() || read.ptr != text.data() + text.size() || count < at_least || count > at_most)
+                    return refuse("cannot read \"" + text + "\": want a whole number from " + std::to_string(at_least) + " to " +
+                                  std::to_string(at_most));
+                  at(config) = count;
+                  return {};
+                },
+                [at](const Config& config) { return Texts{std::to_string(at(config))}; }};
   key.is_number = true;
   return key;
 }
@@ -159,7 +160,8 @@ std::string unknown_key(std::string_view name, const std::vector<std::string>& k
 // --- From the three places. ------------------------------------------------------------------------------------------------------
 
 Status assign(Config& config, const ConfigKey& key, const Texts& texts, const std::string& origin) {
-  if (!key.is_list && !key.is_map && texts.size() != 1) return refuse(origin + ": " + std::string(key.name) + ": want one value, not a list");
+  if (!key.is_list && !key.is_map && texts.size() != 1)
+    return refuse(origin + ": " + std::string(key.name) + ": want one value, not a list");
   if (const Status set = key.set(config, texts); !set)
     return std::unexpected(set.error().with_context(origin + ": " + std::string(key.name)));
   config.origins[std::string(key.name)] = origin;
@@ -234,7 +236,8 @@ Status assign_file(Config& config, const std::string& path) {
 
 Status assign_files(Config& config, const ConfigPlaces& places) {
   if (places.named_file) {
-    if (!std::filesystem::exists(*places.named_file)) return make_error(ErrorKind::kNotFound, "configuration file " + *places.named_file + ": no such file");
+    if (!std::filesystem::exists(*places.named_file))
+      return make_error(ErrorKind::kNotFound, "configuration file " + *places.named_file + ": no such file");
     return assign_file(config, *places.named_file);
   }
   for (auto file = places.files.rbegin(); file != places.files.rend(); ++file)
@@ -417,7 +420,8 @@ std::string config_toml(const Config& config, bool origins) {
     const std::string key_section(dot == std::string_view::npos ? "" : key.name.substr(0, dot));
     if (key_section != section) out += "\n[" + key_section + "]\n";
     section = key_section;
-    out += std::string(dot == std::string_view::npos ? key.name : key.name.substr(dot + 1)) + " = " + toml_value(key, config) + comment + "\n";
+    out +=
+        std::string(dot == std::string_view::npos ? key.name : key.name.substr(dot + 1)) + " = " + toml_value(key, config) + comment + "\n";
   }
   return out;
 }

@@ -86,9 +86,9 @@ struct ConfigKey {
 /// What load_config looks at beyond the command line; tests own it.
 struct ConfigPlaces {
   std::function<std::optional<std::string>(const std::string&)> environment;  // value of a variable
-  std::vector<std::string> environment_names;                                 // those that begin with K2_
-  std::vector<std::string> files;                                             // strongest first; absent ones are skipped
-  std::optional<std::string> named_file;                                      // --config or K2_CONFIG: alone, and it must exist
+  std::vector<std::string> environment_names;  // those that begin with K2_
+  std::vector<std::string> files;  // strongest first; absent ones are skipped
+  std::optional<std::string> named_file;  // --config or K2_CONFIG: alone, and it must exist
 
   /// The process's own environment and the usual files.
   [[nodiscard]] static ConfigPlaces of_process(std::optional<std::string> config_flag);

@@ -35,7 +35,8 @@ Result<LakeOptions> lake_options(const Config& config) {
   else if (catalog.find(':') != std::string_view::npos)
     return make_error(ErrorKind::kInvalidInput, "lake.catalog = \"" + config.lake.catalog + "\": this build has sqlite: catalogs only");
   if (config.lake.warehouse.find("://") != std::string::npos)
-    return make_error(ErrorKind::kInvalidInput, "lake.warehouse = \"" + config.lake.warehouse + "\": this build has local directories only");
+    return make_error(ErrorKind::kInvalidInput,
+                      "lake.warehouse = \"" + config.lake.warehouse + "\": this build has local directories only");
   return LakeOptions{.data_dir = config.data_dir, .catalog = catalog, .warehouse = config.lake.warehouse};
 }
 
@@ -50,7 +51,8 @@ Status require_data(const Config& config) {
   K2_TRY(const LakeOptions options, lake_options(config));
   std::error_code error;
   if (std::filesystem::exists(log_path(config), error) || std::filesystem::exists(options.data_dir / options.catalog, error)) return {};
-  return make_error(ErrorKind::kNotFound, "there is no k2 data in " + config.data_dir + " (k2 load, k2 up and k2 lake init make some; --data-dir says where)");
+  return make_error(ErrorKind::kNotFound,
+                    "there is no k2 data in " + config.data_dir + " (k2 load, k2 up and k2 lake init make some; --data-dir says where)");
 }
 
 Result<InstrumentTable> known_binance_instruments(const Config& config) {

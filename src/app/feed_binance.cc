@@ -48,14 +48,17 @@ void ask_instruments(const Config& config, const TlsTrust& trust, InstrumentTabl
     return;
   }
   table.merge(*asked);
-  if (const Status kept = keep_binance_exchange_info(config, answer->body); !kept) log_warning("instruments_not_kept", {{"error", kept.error().message}});
+  if (const Status kept = keep_binance_exchange_info(config, answer->body); !kept)
+    log_warning("instruments_not_kept", {{"error", kept.error().message}});
 }
 
 Status require_currencies(const Config& config, const InstrumentTable& table) {
   for (const std::string& symbol : config.binance.symbols)
     if (table.find(symbol) == nullptr)
-      return make_error(ErrorKind::kInvalidInput, "currency of " + symbol + " unknown: the venue could not be asked or does not list it; k2.toml can say it: "
-                                                      "[instruments] " + symbol + " = \"BASE/QUOTE\"");
+      return make_error(ErrorKind::kInvalidInput, "currency of " + symbol +
+                                                      " unknown: the venue could not be asked or does not list it; k2.toml can say it: "
+                                                      "[instruments] " +
+                                                      symbol + " = \"BASE/QUOTE\"");
   return {};
 }
 
@@ -167,7 +170,8 @@ Result<std::unique_ptr<BinanceSource>> BinanceSource::start(const Config& config
   feed.endpoints = config.binance.endpoints;
   feed.trust = trust;
   auto impl = std::make_unique<Impl>();
-  impl->sink = std::make_unique<FrameIngest>(ingest, std::make_shared<const InstrumentTable>(std::move(instruments)), std::move(options.on_failure));
+  impl->sink =
+      std::make_unique<FrameIngest>(ingest, std::make_shared<const InstrumentTable>(std::move(instruments)), std::move(options.on_failure));
   K2_TRY(impl->feed, BinanceFeed::start(feed, *impl->sink));
   return std::unique_ptr<BinanceSource>(new BinanceSource(std::move(impl)));
 }

@@ -160,7 +160,8 @@ Result<int32_t> Ingest::Impl::schema_id_of(const std::string& subject, std::stri
   }
 }
 
-Result<Source*> Ingest::Impl::source_of(std::string name, std::string_view key, std::string topic, std::string_view schema, Taken::Kind kind) {
+Result<Source*> Ingest::Impl::source_of(std::string name, std::string_view key, std::string topic, std::string_view schema,
+                                        Taken::Kind kind) {
   {
     const std::scoped_lock lock(mutex);
     if (const auto found = source_by_name.find(name); found != source_by_name.end()) return found->second;
@@ -201,7 +202,8 @@ Status Ingest::Impl::put_item(Source* source, uint64_t key, TimestampUs timestam
 template <class Event>
 Status Ingest::Impl::put_event(const Event& event, Channel channel, void (*encode)(const Event&, int32_t, std::string&)) {
   if (!event.source_sequence || *event.source_sequence < 0 || *event.source_sequence > kSequenceMax)
-    return make_error(ErrorKind::kInvalidInput, "ingest: " + event.exchange + "/" + event.symbol + ": an event needs a source_sequence of 0 to 2^62-1");
+    return make_error(ErrorKind::kInvalidInput,
+                      "ingest: " + event.exchange + "/" + event.symbol + ": an event needs a source_sequence of 0 to 2^62-1");
   std::string name;
   name.reserve(48);
   name.append(event.exchange).append("/").append(event.symbol).append("/").append(channel_name(channel));
@@ -233,7 +235,8 @@ bool Ingest::Impl::take(Pending& batch) {
   if (pending.items.empty()) return false;
   const auto no_longer = oldest_pending + std::chrono::microseconds(options.linger_us);
   work.wait_until(lock, no_longer, [this] {
-    return closing || flush_to > done_count || pending.items.size() >= options.records_hurry || pending.bytes.size() >= options.bytes_max / 2;
+    return closing || flush_to > done_count || pending.items.size() >= options.records_hurry ||
+           pending.bytes.size() >= options.bytes_max / 2;
   });
   std::swap(batch, pending);
   lock.unlock();

@@ -119,7 +119,8 @@ class IngestTest : public testing::Test {
 
   FakeLog log_;
   FakeSchemas schemas_;
-  Ingest::Options options_{.linger_us = 100, .retry_for_us = 200'000, .retry_closing_us = 1000, .backoff_first_us = 100, .backoff_max_us = 1000};
+  Ingest::Options options_{
+      .linger_us = 100, .retry_for_us = 200'000, .retry_closing_us = 1000, .backoff_first_us = 100, .backoff_max_us = 1000};
   std::unique_ptr<Ingest> ingest_;
 };
 
@@ -303,7 +304,8 @@ TEST(TakenTest, HashesAreReadExactlyAsWritten) {
   const auto taken = Taken::parse(Taken::Kind::kHashes, "00000000000000ff,0000000000000100");
   ASSERT_TRUE(taken);
   EXPECT_EQ(taken->to_string(), "00000000000000ff,0000000000000100");
-  for (const char* text : {"ff", "00000000000000ff,", "00000000000000FF", "0000000000000100,00000000000000ff", "00000000000000ff,00000000000000ff", "x"})
+  for (const char* text :
+       {"ff", "00000000000000ff,", "00000000000000FF", "0000000000000100,00000000000000ff", "00000000000000ff,00000000000000ff", "x"})
     EXPECT_FALSE(Taken::parse(Taken::Kind::kHashes, text)) << text;
 }
 

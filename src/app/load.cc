@@ -36,7 +36,8 @@ class ParserReader final : public RowReader {
 Result<std::string> read_text(const std::string& path) {
   std::error_code error;
   if (!std::filesystem::is_regular_file(path, error)) return make_error(ErrorKind::kNotFound, path + ": no such file");
-  if (std::filesystem::file_size(path, error) > kReferenceBytesMax) return make_error(ErrorKind::kInvalidInput, path + ": too large for a reference file");
+  if (std::filesystem::file_size(path, error) > kReferenceBytesMax)
+    return make_error(ErrorKind::kInvalidInput, path + ": too large for a reference file");
   std::ifstream in(path, std::ios::binary);
   std::ostringstream text;
   text << in.rdbuf();
@@ -46,9 +47,8 @@ Result<std::string> read_text(const std::string& path) {
 
 template <class Parser, class Event>
 LoadFile asx_file(const std::string& path, const char* channel, const AsxCompany& company) {
-  return {path, std::string("asx/") + channel, std::string("an ASX ") + channel + " file", [company]() -> Result<std::unique_ptr<RowReader>> {
-            return std::make_unique<ParserReader<Parser, Event>>(Parser(company));
-          }};
+  return {path, std::string("asx/") + channel, std::string("an ASX ") + channel + " file",
+          [company]() -> Result<std::unique_ptr<RowReader>> { return std::make_unique<ParserReader<Parser, Event>>(Parser(company)); }};
 }
 
 }  // namespace
@@ -88,7 +88,8 @@ Status Loader::read_rows(const LoadFile& file) {
     }
     ++report_.rows;
     Status parsed = reader->parse(line.text, system_clock().now());
-    if (parsed && line.too_long) parsed = make_error(ErrorKind::kInvalidInput, "line is longer than " + std::to_string(LineFile::kLineBytesMax) + " bytes");
+    if (parsed && line.too_long)
+      parsed = make_error(ErrorKind::kInvalidInput, "line is longer than " + std::to_string(LineFile::kLineBytesMax) + " bytes");
     if (parsed) {
       K2_RETURN_IF_ERROR(reader->put(ingest_));
     } else if (parsed.error().kind == ErrorKind::kInvalidInput) {
@@ -115,7 +116,8 @@ Status Loader::take_bad_row(const LoadFile& file, int64_t line_number, std::stri
                                                   " (--max-bad-rows sets the limit)");
 }
 
-Result<std::vector<LoadFile>> asx_files(const std::string& reference, const std::vector<std::string>& trades, const std::vector<std::string>& quotes) {
+Result<std::vector<LoadFile>> asx_files(const std::string& reference, const std::vector<std::string>& trades,
+                                        const std::vector<std::string>& quotes) {
   K2_TRY(const std::string text, read_text(reference));
   auto companies = AsxReference::parse(text);
   if (!companies) return std::unexpected(companies.error().with_context(reference));
@@ -124,8 +126,9 @@ Result<std::vector<LoadFile>> asx_files(const std::string& reference, const std:
     const std::string_view id = asx_company_id(path);
     const AsxCompany* company = companies->find(id);
     if (company == nullptr)
-      return make_error(ErrorKind::kInvalidInput, path + ": the file's name says company id \"" + std::string(id) + "\", which " + reference +
-                                                      " does not have (it has " + with_commas(static_cast<int64_t>(companies->size())) + " companies)");
+      return make_error(ErrorKind::kInvalidInput, path + ": the file's name says company id \"" + std::string(id) + "\", which " +
+                                                      reference + " does not have (it has " +
+                                                      with_commas(static_cast<int64_t>(companies->size())) + " companies)");
     files.push_back(channel == Channel::kTrades ? asx_file<AsxTradeParser, Trade>(path, "trades", *company)
                                                 : asx_file<AsxQuoteParser, Quote>(path, "quotes", *company));
     return {};
@@ -135,7 +138,8 @@ Result<std::vector<LoadFile>> asx_files(const std::string& reference, const std:
   return files;
 }
 
-Result<std::vector<LoadFile>> binance_files(const std::vector<std::string>& paths, const std::string& symbol, const InstrumentTable& instruments) {
+Result<std::vector<LoadFile>> binance_files(const std::vector<std::string>& paths, const std::string& symbol,
+                                            const InstrumentTable& instruments) {
   const auto parser = BinanceCsvParser::make(symbol, instruments);
   if (!parser)
     return make_error(ErrorKind::kInvalidInput, parser.error().message + ": add it to k2.toml as [instruments] " + symbol +

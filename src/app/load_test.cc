@@ -105,7 +105,9 @@ TEST_F(LoadTest, AnUnknownSymbolsCurrencyIsNotGuessed) {
 }
 
 TEST_F(LoadTest, ACompanyThatTheReferenceLacksIsRefused) {
-  const std::string reference = file("company_info.csv", "company_id,symbol,company_name,ISIN,start_date,end_date\n7078,BHP,BHP BILLITON LTD,AU000000BHP4,05/07/2008,03/31/2014\n");
+  const std::string reference =
+      file("company_info.csv",
+           "company_id,symbol,company_name,ISIN,start_date,end_date\n7078,BHP,BHP BILLITON LTD,AU000000BHP4,05/07/2008,03/31/2014\n");
   EXPECT_TRUE(asx_files(reference, {"trades/7078.csv"}, {"quotes/7078.csv"}));
   const auto files = asx_files(reference, {"trades/999.csv"}, {});
   ASSERT_FALSE(files);
@@ -113,7 +115,9 @@ TEST_F(LoadTest, ACompanyThatTheReferenceLacksIsRefused) {
 }
 
 TEST_F(LoadTest, AsxRowsThatLookTheSameAreDifferentTrades) {
-  const std::string reference = file("company_info.csv", "company_id,symbol,company_name,ISIN,start_date,end_date\n7078,BHP,BHP BILLITON LTD,AU000000BHP4,05/07/2008,03/31/2014\n");
+  const std::string reference =
+      file("company_info.csv",
+           "company_id,symbol,company_name,ISIN,start_date,end_date\n7078,BHP,BHP BILLITON LTD,AU000000BHP4,05/07/2008,03/31/2014\n");
   const std::string row = "03/10/2014,07:57:14.754,36.667,20000,3,X,\r\n";
   ASSERT_TRUE(load(asx_files(reference, {file("7078.csv", row + row + row)}, {}).value()));
   EXPECT_EQ(report_.added, 3);

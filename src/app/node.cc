@@ -96,8 +96,10 @@ Status Node::Impl::start_serving() {
   engine_options.threads = static_cast<int>(config.query.threads);
   K2_TRY(engine, Engine::open(*lake, *log, *log, engine_options));
   stream = std::make_unique<LiveStream>(*log, *log, *engine);
-  K2_TRY(api, ApiServer::start(*engine, *stream, {.listen = config.serve.listen, .health_json = [this] { return health_json(); },
-                                                  .is_ready = [this] { return readiness().has_value(); }}));
+  K2_TRY(api, ApiServer::start(*engine, *stream,
+                               {.listen = config.serve.listen,
+                                .health_json = [this] { return health_json(); },
+                                .is_ready = [this] { return readiness().has_value(); }}));
   return {};
 }
 
@@ -152,8 +154,8 @@ Status Node::Impl::freshness() const {
   for (const ArchiveStatus::Table& table : archive->status().tables) {
     const int64_t waited_us = system_clock().now().us - std::max(table.last_commit_us, started.us);
     if (table.committed_offset >= table.end_offset || waited_us < patience_us) continue;
-    return make_error(ErrorKind::kUnavailable, table.name + ": rows have waited " + std::to_string(waited_us / kUsPerSecond) + " s for a commit" +
-                                                   (table.last_error.empty() ? "" : ": " + table.last_error));
+    return make_error(ErrorKind::kUnavailable, table.name + ": rows have waited " + std::to_string(waited_us / kUsPerSecond) +
+                                                   " s for a commit" + (table.last_error.empty() ? "" : ": " + table.last_error));
   }
   return {};
 }
@@ -180,19 +182,26 @@ Json Node::Impl::table_health(Channel channel) const {
 
 std::string Node::Impl::health_json() const {
   const Status healthy = readiness();
-  Json out = {{"status", healthy ? "ok" : "failing"}, {"version", version_number()}, {"revision", git_revision()},
+  Json out = {{"status", healthy ? "ok" : "failing"},
+              {"version", version_number()},
+              {"revision", git_revision()},
               {"uptime_seconds", (system_clock().now().us - started.us) / kUsPerSecond}};
   if (!healthy) out["error"] = healthy.error().message;
   if (!options.notice.empty()) out["notice"] = options.notice;
   if (is_complete && feed) {
     const BinanceFeedStatus status = feed->status();
-    out["feed"] = {{"exchange", "binance"}, {"state", std::string(session_state_name(status.state))}, {"connected", status.connected}, {"endpoint", status.endpoint},
-                   {"messages", status.messages}, {"reconnects", status.reconnects}, {"errors", status.errors}, {"last_error", status.last_error}};
+    out["feed"] = {{"exchange", "binance"},         {"state", std::string(session_state_name(status.state))},
+                   {"connected", status.connected}, {"endpoint", status.endpoint},
+                   {"messages", status.messages},   {"reconnects", status.reconnects},
+                   {"errors", status.errors},       {"last_error", status.last_error}};
   }
   if (is_complete && ingest) {
     const Ingest::Counts counts = ingest->counts();
-    out["ingest"] = {{"appended", counts.events_appended}, {"duplicates", counts.events_duplicate}, {"dead_letters", counts.dead_letters_appended},
-                     {"pending", counts.pending}, {"last_append", counts.last_append_us == 0 ? Json() : Json(format_rfc3339({counts.last_append_us}))}};
+    out["ingest"] = {{"appended", counts.events_appended},
+                     {"duplicates", counts.events_duplicate},
+                     {"dead_letters", counts.dead_letters_appended},
+                     {"pending", counts.pending},
+                     {"last_append", counts.last_append_us == 0 ? Json() : Json(format_rfc3339({counts.last_append_us}))}};
   }
   out["tables"] = Json::array({table_health(Channel::kTrades), table_health(Channel::kQuotes)});
   return out.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";

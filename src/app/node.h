@@ -27,9 +27,9 @@ struct NodeOptions {
   bool feed = false;
   bool archive = false;
   bool serve = false;
-  TlsTrust trust;                     // further authorities for the feed: the simulator's
-  std::string notice;                 // shown by /health and the page: "simulated exchange"
-  std::function<void()> on_failure;   // something ended that must not: call stop() soon. From any thread, perhaps more than once.
+  TlsTrust trust;  // further authorities for the feed: the simulator's
+  std::string notice;  // shown by /health and the page: "simulated exchange"
+  std::function<void()> on_failure;  // something ended that must not: call stop() soon. From any thread, perhaps more than once.
 };
 
 struct NodeReport {

@@ -13,7 +13,9 @@ Status write_stdout(std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t written = ::write(STDOUT_FILENO, bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return make_error(errno == EPIPE ? ErrorKind::kCancelled : ErrorKind::kUnavailable, std::string("standard output: ") + std::strerror(errno));
+    if (written < 0)
+      return make_error(errno == EPIPE ? ErrorKind::kCancelled : ErrorKind::kUnavailable,
+                        std::string("standard output: ") + std::strerror(errno));
     bytes.remove_prefix(static_cast<size_t>(written));
   }
   return {};
@@ -29,7 +31,9 @@ Format output_format(const CommandContext& context) {
 Result<int64_t> print(QueryResult& result, const CommandContext& context) {
   const Format format = output_format(context);
   if ((format == Format::kArrow || format == Format::kParquet) && isatty(STDOUT_FILENO) != 0)
-    return make_error(ErrorKind::kInvalidInput, std::string(format_name(format)) + " is not for a terminal: send it into a file, k2 ... > rows." + std::string(format_name(format)));
+    return make_error(ErrorKind::kInvalidInput, std::string(format_name(format)) +
+                                                    " is not for a terminal: send it into a file, k2 ... > rows." +
+                                                    std::string(format_name(format)));
   return write(result, format, {}, write_stdout);
 }
 

@@ -44,7 +44,8 @@ WatchView::Style style_now(bool color) {
 void draw(WatchView& view, const TerminalOptions& options) {
   if (options.on_draw) options.on_draw(view);
   std::string frame = "\033[H";
-  for (const std::string& line : view.render(style_now(options.color), system_clock().now(), system_clock().monotonic_ns())) frame += line + "\033[K\r\n";
+  for (const std::string& line : view.render(style_now(options.color), system_clock().now(), system_clock().monotonic_ns()))
+    frame += line + "\033[K\r\n";
   put(frame + "\033[J");
 }
 

@@ -64,7 +64,8 @@ HttpClientOptions client_options() {
 
 class ServerSource final : public WatchSource {
  public:
-  ServerSource(std::string url, const std::vector<std::string>& symbols) : url_(std::move(url) + "/v1/trades?times=us&format=ndjson"), client_(client_options()) {
+  ServerSource(std::string url, const std::vector<std::string>& symbols)
+      : url_(std::move(url) + "/v1/trades?times=us&format=ndjson"), client_(client_options()) {
     for (const std::string& symbol : symbols) url_ += "&symbol=" + percent_encode(symbol);
   }
 
@@ -72,7 +73,8 @@ class ServerSource final : public WatchSource {
     if (newest_us_ > 0) std::this_thread::sleep_for(std::chrono::microseconds(std::min(timeout_us, kPollUs)));
     const std::string url = newest_us_ == 0 ? url_ + "&limit=50" : url_ + "&limit=10000&start=" + std::to_string(newest_us_ - kOverlapUs);
     K2_TRY(const HttpAnswer answer, client_.get(url));
-    if (answer.status != 200) return make_error(ErrorKind::kUnavailable, url + ": status " + std::to_string(answer.status) + ": " + answer.body.substr(0, 300));
+    if (answer.status != 200)
+      return make_error(ErrorKind::kUnavailable, url + ": status " + std::to_string(answer.status) + ": " + answer.body.substr(0, 300));
     std::vector<WatchTrade> trades;
     for (size_t at = 0; at < answer.body.size();) {
       const size_t end = std::min(answer.body.find('\n', at), answer.body.size());
@@ -91,8 +93,12 @@ class ServerSource final : public WatchSource {
   Status take(std::string_view line, std::vector<WatchTrade>& trades) {
     if (line.empty()) return {};
     const auto row = nlohmann::json::parse(line, nullptr, false);
-    const auto text = [&](const char* name) { return row.is_object() && row.contains(name) && row[name].is_string() ? row[name].get<std::string>() : std::string(); };
-    const auto number = [&](const char* name) { return row.is_object() && row.contains(name) && row[name].is_number_integer() ? row[name].get<int64_t>() : -1; };
+    const auto text = [&](const char* name) {
+      return row.is_object() && row.contains(name) && row[name].is_string() ? row[name].get<std::string>() : std::string();
+    };
+    const auto number = [&](const char* name) {
+      return row.is_object() && row.contains(name) && row[name].is_number_integer() ? row[name].get<int64_t>() : -1;
+    };
     const TopicPartition partition{text("log_topic"), static_cast<int32_t>(number("log_partition"))};
     K2_TRY(const Decimal18_8 price, Decimal18_8::parse(text("price")));
     K2_TRY(const Decimal18_8 quantity, Decimal18_8::parse(text("quantity")));
@@ -100,7 +106,8 @@ class ServerSource final : public WatchSource {
     Offset& fresh = fresh_.try_emplace(partition, offset_of(seen_, partition)).first->second;
     fresh = std::max(fresh, after);
     if (after <= offset_of(seen_, partition)) return {};
-    trades.push_back({text("symbol"), text("exchange"), TimestampUs{number("timestamp")}, price, quantity, parse_side(text("side")).value_or(Side::kUnknown)});
+    trades.push_back({text("symbol"), text("exchange"), TimestampUs{number("timestamp")}, price, quantity,
+                      parse_side(text("side")).value_or(Side::kUnknown)});
     return {};
   }
 

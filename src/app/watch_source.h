@@ -22,7 +22,8 @@ class WatchSource {
 };
 
 /// The tail of the log, beginning `past` trades before its end. `log` and `schemas` outlive it. No symbols: all.
-[[nodiscard]] Result<std::unique_ptr<WatchSource>> watch_log(const Log& log, const SchemaStore& schemas, std::vector<std::string> symbols, int64_t past);
+[[nodiscard]] Result<std::unique_ptr<WatchSource>> watch_log(const Log& log, const SchemaStore& schemas, std::vector<std::string> symbols,
+                                                             int64_t past);
 
 /// A server's /v1/trades, asked four times a second. `url`: "http://127.0.0.1:8080".
 [[nodiscard]] std::unique_ptr<WatchSource> watch_server(std::string url, std::vector<std::string> symbols);

@@ -8,8 +8,8 @@ namespace k2 {
 
 }  // namespace k2
 
-#define K2_ASSERT(condition)                                              \
-  do {                                                                    \
-    if (!(condition)) [[unlikely]]                                        \
-      ::k2::assert_failed(#condition, __FILE__, __LINE__);                \
+#define K2_ASSERT(condition)                               \
+  do {                                                     \
+    if (!(condition)) [[unlikely]]                         \
+      ::k2::assert_failed(#condition, __FILE__, __LINE__); \
   } while (false)

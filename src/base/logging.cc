@@ -42,7 +42,8 @@ void append_escaped(Buffer& out, std::string_view text) {
     else if (c == '\n') append(out, "\\n");
     else if (c == '\r') append(out, "\\r");
     else if (c == '\t') append(out, "\\t");
-    else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned>(c));
+    else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
+      fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned>(c));
     else out.push_back(c);
   }
 }
@@ -78,7 +79,8 @@ struct AppendValue {
 };
 
 void append_json(Buffer& out, LogLevel level, std::string_view event, LogFields fields) {
-  fmt::format_to(std::back_inserter(out), "{{\"ts\":\"{}\",\"level\":\"{}\",\"event\":", format_rfc3339(system_clock().now()), look_of(level).name);
+  fmt::format_to(std::back_inserter(out), "{{\"ts\":\"{}\",\"level\":\"{}\",\"event\":", format_rfc3339(system_clock().now()),
+                 look_of(level).name);
   append_quoted(out, event);
   for (const LogField& field : fields) {
     out.push_back(',');
@@ -139,7 +141,8 @@ Result<LogLevel> parse_log_level(std::string_view text) {
   for (const LevelLook& look : kLevels)
     if (text == look.name) return look.level;
   if (text == "off") return LogLevel::kOff;
-  return make_error(ErrorKind::kInvalidInput, "log level \"" + std::string(text.substr(0, 32)) + "\": want debug, info, warning, error or off");
+  return make_error(ErrorKind::kInvalidInput,
+                    "log level \"" + std::string(text.substr(0, 32)) + "\": want debug, info, warning, error or off");
 }
 
 }  // namespace k2

@@ -20,9 +20,11 @@ std::string logged(LogFormat format, Action action) {
 }
 
 TEST(Logging, JsonLinesCarryTypedFields) {
-  const std::string line = logged(LogFormat::kJson, [] { log_info("feed_connected", {{"url", "wss://x"}, {"attempt", 3}, {"tls", true}, {"ratio", 0.5}}); });
+  const std::string line =
+      logged(LogFormat::kJson, [] { log_info("feed_connected", {{"url", "wss://x"}, {"attempt", 3}, {"tls", true}, {"ratio", 0.5}}); });
   EXPECT_THAT(line, StartsWith("{\"ts\":\"2"));
-  EXPECT_THAT(line, EndsWith("\"level\":\"info\",\"event\":\"feed_connected\",\"url\":\"wss://x\",\"attempt\":3,\"tls\":true,\"ratio\":0.5}\n"));
+  EXPECT_THAT(line,
+              EndsWith("\"level\":\"info\",\"event\":\"feed_connected\",\"url\":\"wss://x\",\"attempt\":3,\"tls\":true,\"ratio\":0.5}\n"));
 }
 
 TEST(Logging, HumanLinesQuoteWhereNeeded) {

@@ -151,19 +151,22 @@ Gauge& MetricsRegistry::gauge(std::string_view name, std::string_view help, cons
   return *series.gauge;
 }
 
-Histogram& MetricsRegistry::histogram(std::string_view name, std::string_view help, std::vector<double> bounds, const MetricLabels& labels) {
+Histogram& MetricsRegistry::histogram(std::string_view name, std::string_view help, std::vector<double> bounds,
+                                      const MetricLabels& labels) {
   const std::lock_guard lock(impl_->mutex);
   Series& series = impl_->series(name, help, Type::kHistogram, labels);
   if (!series.histogram) series.histogram = std::make_unique<Histogram>(std::move(bounds));
   return *series.histogram;
 }
 
-void MetricsRegistry::gauge_function(std::string_view name, std::string_view help, const MetricLabels& labels, std::function<double()> value) {
+void MetricsRegistry::gauge_function(std::string_view name, std::string_view help, const MetricLabels& labels,
+                                     std::function<double()> value) {
   const std::lock_guard lock(impl_->mutex);
   impl_->series(name, help, Type::kGauge, labels).function = std::move(value);
 }
 
-void MetricsRegistry::counter_function(std::string_view name, std::string_view help, const MetricLabels& labels, std::function<double()> value) {
+void MetricsRegistry::counter_function(std::string_view name, std::string_view help, const MetricLabels& labels,
+                                       std::function<double()> value) {
   const std::lock_guard lock(impl_->mutex);
   impl_->series(name, help, Type::kCounter, labels).function = std::move(value);
 }

@@ -15,8 +15,6 @@ std::string_view error_kind_name(ErrorKind kind) {
   return "unknown";
 }
 
-Error Error::with_context(std::string_view context) const {
-  return Error{kind, std::string(context) + ": " + message};
-}
+Error Error::with_context(std::string_view context) const { return Error{kind, std::string(context) + ": " + message}; }
 
 }  // namespace k2

@@ -48,14 +48,13 @@ using Status = Result<void>;
 
 /// K2_TRY(auto x, f()): declares x with f's value, or returns f's error from the enclosing function.
 #define K2_TRY(declaration, ...) K2_TRY_IMPL(K2_CONCAT(k2_try_, __COUNTER__), declaration, __VA_ARGS__)
-#define K2_TRY_IMPL(temporary, declaration, ...)                             \
-  auto temporary = (__VA_ARGS__);                                            \
-  if (!temporary) return std::unexpected(std::move(temporary).error());      \
+#define K2_TRY_IMPL(temporary, declaration, ...)                        \
+  auto temporary = (__VA_ARGS__);                                       \
+  if (!temporary) return std::unexpected(std::move(temporary).error()); \
   declaration = *std::move(temporary)
 
 /// K2_RETURN_IF_ERROR(f()): returns f's error from the enclosing function, drops its value.
-#define K2_RETURN_IF_ERROR(...)                                                              \
-  do {                                                                                       \
-    if (auto k2_status = (__VA_ARGS__); !k2_status)                                          \
-      return std::unexpected(std::move(k2_status).error());                                  \
+#define K2_RETURN_IF_ERROR(...)                                                                           \
+  do {                                                                                                    \
+    if (auto k2_status = (__VA_ARGS__); !k2_status) return std::unexpected(std::move(k2_status).error()); \
   } while (false)

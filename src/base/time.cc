@@ -146,8 +146,8 @@ std::string format_rfc3339(TimestampUs ts) {
   const int64_t us = ts.us - days * kUsPerDay;
   const int64_t seconds = us / kUsPerSecond;
   char text[40];
-  std::snprintf(text, sizeof text, "T%02d:%02d:%02d.%06dZ", static_cast<int>(seconds / 3600),
-                static_cast<int>(seconds / 60 % 60), static_cast<int>(seconds % 60), static_cast<int>(us % kUsPerSecond));
+  std::snprintf(text, sizeof text, "T%02d:%02d:%02d.%06dZ", static_cast<int>(seconds / 3600), static_cast<int>(seconds / 60 % 60),
+                static_cast<int>(seconds % 60), static_cast<int>(us % kUsPerSecond));
   return format_date(days) + text;
 }
 
@@ -157,8 +157,8 @@ Result<int64_t> parse_duration_us(std::string_view text) {
   const auto unit = unit_us(std::string_view(after, text.data() + text.size()));
   int64_t us = 0;
   if (status != std::errc() || count < 0 || !unit || __builtin_mul_overflow(count, *unit, &us))
-    return make_error(ErrorKind::kInvalidInput,
-                      "duration: cannot read \"" + std::string(text.substr(0, 64)) + "\": want a number and a unit (us ms s m h d w), as 5s or 250ms");
+    return make_error(ErrorKind::kInvalidInput, "duration: cannot read \"" + std::string(text.substr(0, 64)) +
+                                                    "\": want a number and a unit (us ms s m h d w), as 5s or 250ms");
   return us;
 }
 

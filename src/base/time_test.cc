@@ -26,13 +26,14 @@ TEST(Time, ReadsDatesRelativeTimesAndMicroseconds) {
 }
 
 TEST(Time, RefusesWhatIsNotATime) {
-  for (const char* text : {"", "yesterday", "2014-13-01", "2014-02-30", "2014-03-09T25:00:00Z", "2014-03-09T20:57:14.7540001Z", "-15", "-15x",
-                           "2014-03-09T", "2014-03-09T20:57:14Zulu", "-99999999999999999w"})
+  for (const char* text : {"", "yesterday", "2014-13-01", "2014-02-30", "2014-03-09T25:00:00Z", "2014-03-09T20:57:14.7540001Z", "-15",
+                           "-15x", "2014-03-09T", "2014-03-09T20:57:14Zulu", "-99999999999999999w"})
     EXPECT_TRUE(!parse_time(text, kNow) || std::string_view(text) == "-15") << text;
 }
 
 TEST(Time, FormatsWhatItReads) {
-  for (const char* text : {"2014-03-09T20:57:14.754000Z", "1969-12-31T23:59:59.999999Z", "0001-01-01T00:00:00.000000Z", "9999-12-31T23:59:59.999999Z"})
+  for (const char* text :
+       {"2014-03-09T20:57:14.754000Z", "1969-12-31T23:59:59.999999Z", "0001-01-01T00:00:00.000000Z", "9999-12-31T23:59:59.999999Z"})
     EXPECT_EQ(format_rfc3339({us(text)}), text);
 }
 

@@ -73,10 +73,13 @@ class SydneyTime {
   Result<TimestampUs> to_utc(const char* what, int32_t day, int64_t us_of_day) {
     if (!known_day_ || *known_day_ != day) K2_RETURN_IF_ERROR(look_up_day(day));
     const int64_t local_us = day * kUsPerDay + us_of_day;
-    if (day_offset_us_) [[likely]] return TimestampUs{local_us - *day_offset_us_};
+    if (day_offset_us_) [[likely]]
+      return TimestampUs{local_us - *day_offset_us_};
     const auto info = zone_->get_info(local(local_us));
-    if (info.result == date::local_info::nonexistent) return refuse_field(what, "Time", std::string("does not exist in ") + kZone + ": clocks were put forward over it");
-    if (info.result == date::local_info::ambiguous) return refuse_field(what, "Time", std::string("occurs twice in ") + kZone + ": clocks were put back over it");
+    if (info.result == date::local_info::nonexistent)
+      return refuse_field(what, "Time", std::string("does not exist in ") + kZone + ": clocks were put forward over it");
+    if (info.result == date::local_info::ambiguous)
+      return refuse_field(what, "Time", std::string("occurs twice in ") + kZone + ": clocks were put back over it");
     return TimestampUs{local_us - offset_us(info.first)};
   }
 
@@ -138,8 +141,7 @@ struct RowIdentity {
 
 class RowReader {
  public:
-  RowReader(const AsxCompany& company, Channel channel)
-      : company_(company), ids_(kAsxExchange, company.symbol, channel_name(channel)) {}
+  RowReader(const AsxCompany& company, Channel channel) : company_(company), ids_(kAsxExchange, company.symbol, channel_name(channel)) {}
 
   [[nodiscard]] const AsxCompany& company() const { return company_; }
   [[nodiscard]] MessageId message_id(const RowIdentity& row) const { return ids_.make(row.sequence); }
@@ -262,7 +264,8 @@ Result<AsxReference> AsxReference::parse(std::string_view csv) {
   const std::string_view header_line = take_line(csv);
   const auto header = split_quoted(header_line);
   if (!header || !std::ranges::equal(*header, kReferenceHeader))
-    return refuse("asx reference line 1", "is not the header company_id,symbol,company_name,ISIN,start_date,end_date: " + shown(header_line));
+    return refuse("asx reference line 1",
+                  "is not the header company_id,symbol,company_name,ISIN,start_date,end_date: " + shown(header_line));
   AsxReference reference;
   for (int64_t number = 2; !csv.empty(); ++number) {
     const std::string_view line = take_line(csv);

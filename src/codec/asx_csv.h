@@ -29,9 +29,9 @@ struct AsxCompany {
   std::string company_id;
   std::string symbol;
   std::string name;
-  std::string isin;        // may be empty
-  int32_t start_day = 0;   // days since the epoch, local; the dates from which and to which
-  int32_t end_day = 0;     //   the reference file says the symbol was listed, both inclusive
+  std::string isin;  // may be empty
+  int32_t start_day = 0;  // days since the epoch, local; the dates from which and to which
+  int32_t end_day = 0;  //   the reference file says the symbol was listed, both inclusive
 };
 
 /// company_info.csv: company_id,symbol,company_name,ISIN,start_date,end_date under a header; fields may be in double quotes.

@@ -55,7 +55,8 @@ TEST(AsxCsv, EmptyMeansAbsent) {
   const Trade trade = trade_of("03/10/2014,10:00:00.000,1.5,10,,,").value();
   EXPECT_TRUE(trade.trade_conditions.empty());
   EXPECT_EQ(trade.vendor_data, (VendorData{{"company_id", "7078"}}));
-  EXPECT_EQ(trade_of("03/10/2014,10:00:00.000,1.5,10,0,,42")->vendor_data, (VendorData{{"buyer_id", "42"}, {"company_id", "7078"}, {"qualifiers", "0"}}));
+  EXPECT_EQ(trade_of("03/10/2014,10:00:00.000,1.5,10,0,,42")->vendor_data,
+            (VendorData{{"buyer_id", "42"}, {"company_id", "7078"}, {"qualifiers", "0"}}));
 }
 
 TEST(AsxCsv, AQuoteMayHaveAnEmptySideOrBeCrossed) {
@@ -139,7 +140,8 @@ TEST(AsxCsv, AReferenceFileIsRefusedWithItsLine) {
   EXPECT_THAT(message(header + "7078,BHP,B,I,05/07/2008,31/03/2014\n"), HasSubstr("date"));
   EXPECT_THAT(message(header + "7078,,B,I,05/07/2008,03/31/2014\n"), HasSubstr("empty"));
   EXPECT_THAT(message(header + "7078,\"BHP,B,I,05/07/2008,03/31/2014\n"), HasSubstr("6 fields"));
-  EXPECT_THAT(message(header + "1,A,,,05/07/2008,03/31/2014\n1,B,,,05/07/2008,03/31/2014\n"), HasSubstr("line 3: company_id \"1\" occurs twice"));
+  EXPECT_THAT(message(header + "1,A,,,05/07/2008,03/31/2014\n1,B,,,05/07/2008,03/31/2014\n"),
+              HasSubstr("line 3: company_id \"1\" occurs twice"));
 }
 
 TEST(AsxCsv, TheFileNamesTheCompany) {

@@ -62,8 +62,8 @@ void encode_trade(const Trade& trade, int32_t schema_id, std::string& out) {
 void encode_quote(const Quote& quote, int32_t schema_id, std::string& out) {
   K2_ASSERT(schema_id >= 0);
   const size_t bytes_max = kFrameHeaderBytes + 1 + kUuidTextBytes + string_bytes_max(quote.quote_id) + string_bytes_max(quote.symbol) +
-                           string_bytes_max(quote.exchange) + string_bytes_max(quote.currency) + 4 * kDecimalBytesMax +
-                           5 * kLongBytesMax + vendor_data_bytes_max(quote.vendor_data);
+                           string_bytes_max(quote.exchange) + string_bytes_max(quote.currency) + 4 * kDecimalBytesMax + 5 * kLongBytesMax +
+                           vendor_data_bytes_max(quote.vendor_data);
   append(out, bytes_max, [&](AvroWriter& writer) {
     writer.write_header(schema_id);
     writer.write_message_id(quote.message_id);
@@ -85,8 +85,8 @@ void encode_quote(const Quote& quote, int32_t schema_id, std::string& out) {
 
 void encode_dead_letter(const DeadLetter& letter, int32_t schema_id, std::string& out) {
   K2_ASSERT(schema_id >= 0);
-  const size_t bytes_max = kFrameHeaderBytes + string_bytes_max(letter.source) + string_bytes_max(letter.reason) +
-                           string_bytes_max(letter.raw) + kLongBytesMax;
+  const size_t bytes_max =
+      kFrameHeaderBytes + string_bytes_max(letter.source) + string_bytes_max(letter.reason) + string_bytes_max(letter.raw) + kLongBytesMax;
   append(out, bytes_max, [&](AvroWriter& writer) {
     writer.write_header(schema_id);
     writer.write_bytes(letter.source);

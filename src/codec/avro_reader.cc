@@ -19,8 +19,7 @@ Status AvroReader::failure(const char* record) const {
   message.append(record).append(" of ").append(std::to_string(end_ - begin_)).append(" bytes: ");
   if (failed_field_ != nullptr)
     message.append(failed_field_).append(": ").append(why_).append(" (byte ").append(std::to_string(failed_at_)).append(")");
-  else
-    message.append(std::to_string(end_ - p_)).append(" bytes left over after the last field");
+  else message.append(std::to_string(end_ - p_)).append(" bytes left over after the last field");
   return make_error(ErrorKind::kCorrupt, std::move(message));
 }
 

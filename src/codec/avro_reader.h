@@ -26,9 +26,7 @@ class AvroReader {
     return read_long_slow(field);
   }
 
-  std::string_view read_bytes(const char* field) {
-    return read_fixed(field, read_long(field));
-  }
+  std::string_view read_bytes(const char* field) { return read_fixed(field, read_long(field)); }
 
   /// An enum's or union's index below `count`.
   size_t read_index(const char* field, size_t count) {
@@ -86,7 +84,8 @@ class AvroReader {
 
   /// Success if every read succeeded and nothing is left over, else Corrupt.
   [[nodiscard]] Status finish(const char* record) const {
-    if (failed_field_ == nullptr && p_ == end_) [[likely]] return {};
+    if (failed_field_ == nullptr && p_ == end_) [[likely]]
+      return {};
     return failure(record);
   }
 

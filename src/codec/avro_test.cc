@@ -86,14 +86,21 @@ TEST(Avro, TheFrameIsAZeroAndTheBigEndianSchemaId) {
   encode_trade(test::full_trade(), 0x01020304, message);
   EXPECT_EQ(to_hex(message.substr(0, 5)), "0001020304");
   EXPECT_EQ(read_frame(message)->schema_id, 0x01020304);
-  for (const std::string_view bytes : {std::string_view(""), std::string_view("\0\0\0\0", 4), std::string_view("\1\0\0\0\1abc", 8), std::string_view("\0\xff\0\0\1", 5)})
+  for (const std::string_view bytes :
+       {std::string_view(""), std::string_view("\0\0\0\0", 4), std::string_view("\1\0\0\0\1abc", 8), std::string_view("\0\xff\0\0\1", 5)})
     EXPECT_EQ(read_frame(bytes).error().kind, ErrorKind::kCorrupt);
 }
 
 TEST(Avro, TheBytesAreThoseOfTheDocumentedExample) {
   const std::string hex = to_hex(encoded(test::full_trade()));
-  EXPECT_TRUE(hex.starts_with("0000000007" "48"));
-  EXPECT_NE(hex.find("12353533323837353539" "0e42544355534454" "0e62696e616e6365" "02"), std::string::npos);
+  EXPECT_TRUE(
+      hex.starts_with("0000000007"
+                      "48"));
+  EXPECT_NE(hex.find("12353533323837353539"
+                     "0e42544355534454"
+                     "0e62696e616e6365"
+                     "02"),
+            std::string::npos);
   EXPECT_NE(hex.find("0466bc"), std::string::npos);
   EXPECT_EQ(test::full_trade().message_id.to_string(), "387c5a1d-a7c2-8b9b-8000-000020fa7f87");
 }
@@ -151,8 +158,9 @@ TEST(Avro, DecimalsOfOtherWritersMayBeSignExtended) {
 }
 
 TEST(Avro, DecimalsOutOfRangeAreCorrupt) {
-  for (const std::string& price : {std::string(), std::string(17, '\0'), std::string("\x0d\xe0\xb6\xb3\xa7\x64\x00\x00", 8), std::string("\x7f") + std::string(7, '\xff'),
-                                   std::string("\x01") + std::string(8, '\0'), std::string("\x00\x80", 2) + std::string(7, '\0'), std::string("\xfe") + std::string(8, '\xff')}) {
+  for (const std::string& price : {std::string(), std::string(17, '\0'), std::string("\x0d\xe0\xb6\xb3\xa7\x64\x00\x00", 8),
+                                   std::string("\x7f") + std::string(7, '\xff'), std::string("\x01") + std::string(8, '\0'),
+                                   std::string("\x00\x80", 2) + std::string(7, '\0'), std::string("\xfe") + std::string(8, '\xff')}) {
     Trade trade;
     const Status status = decode_trade(body_with_price(price), trade);
     ASSERT_FALSE(status) << to_hex(price);
@@ -163,9 +171,11 @@ TEST(Avro, DecimalsOutOfRangeAreCorrupt) {
 
 TEST(Avro, EveryCutMessageIsCorrupt) {
   for (const std::string& message : {encoded(test::full_trade())})
-    for (size_t length = 0; length < message.size(); ++length) EXPECT_EQ(decoded_trade(message.substr(0, length)).error().kind, ErrorKind::kCorrupt) << length;
+    for (size_t length = 0; length < message.size(); ++length)
+      EXPECT_EQ(decoded_trade(message.substr(0, length)).error().kind, ErrorKind::kCorrupt) << length;
   const std::string quote = encoded(test::full_quote());
-  for (size_t length = 0; length < quote.size(); ++length) EXPECT_EQ(decoded_quote(quote.substr(0, length)).error().kind, ErrorKind::kCorrupt) << length;
+  for (size_t length = 0; length < quote.size(); ++length)
+    EXPECT_EQ(decoded_quote(quote.substr(0, length)).error().kind, ErrorKind::kCorrupt) << length;
 }
 
 TEST(Avro, BytesLeftOverAreCorrupt) {

@@ -1,7 +1,7 @@
 // Our schemas and bytes against Apache Avro's own implementation: org.apache.avro:avro-tools, whose jar K2_AVRO_TOOLS names.
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 #include <unistd.h>
+#include <nlohmann/json.hpp>
 
 #include <array>
 #include <cstdio>
@@ -64,15 +64,18 @@ int64_t units_of(const std::string& utf8) {
 }
 
 TEST_F(AvroTools, AcceptsEverySchema) {
-  for (const char* name : {"v2/trade.avsc", "v2/quote.avsc", "v2/reference_data.avsc", "v2/dead_letter.avsc"}) run("compile schema " + schema_path(name) + " " + (dir / "out").string());
-  for (const char* name : {"v1/trade.avsc", "v1/quote.avsc", "v1/reference_data.avsc"}) run("compile schema " + schema_path(name) + " " + (dir / "out_v1").string());
+  for (const char* name : {"v2/trade.avsc", "v2/quote.avsc", "v2/reference_data.avsc", "v2/dead_letter.avsc"})
+    run("compile schema " + schema_path(name) + " " + (dir / "out").string());
+  for (const char* name : {"v1/trade.avsc", "v1/quote.avsc", "v1/reference_data.avsc"})
+    run("compile schema " + schema_path(name) + " " + (dir / "out_v1").string());
   EXPECT_TRUE(std::filesystem::exists(dir / "out" / "com" / "k2" / "marketdata" / "TradeV2.java"));
 }
 
 TEST_F(AvroTools, ReadsOurTrades) {
   std::string message;
   encode_trade(test::full_trade(), 1, message);
-  const Json read = Json::parse(run("fragtojson --schema-file " + schema_path("v2/trade.avsc") + " " + write("trade", message.substr(kFrameHeaderBytes))));
+  const Json read = Json::parse(
+      run("fragtojson --schema-file " + schema_path("v2/trade.avsc") + " " + write("trade", message.substr(kFrameHeaderBytes))));
   const Trade want = test::full_trade();
   EXPECT_EQ(read["message_id"], want.message_id.to_string());
   EXPECT_EQ(read["trade_id"], want.trade_id);
@@ -93,13 +96,15 @@ TEST_F(AvroTools, ReadsOurTrades) {
 TEST_F(AvroTools, ReadsOurQuotesAndDeadLetters) {
   std::string message;
   encode_quote(test::full_quote(), 1, message);
-  const Json quote = Json::parse(run("fragtojson --schema-file " + schema_path("v2/quote.avsc") + " " + write("quote", message.substr(kFrameHeaderBytes))));
+  const Json quote = Json::parse(
+      run("fragtojson --schema-file " + schema_path("v2/quote.avsc") + " " + write("quote", message.substr(kFrameHeaderBytes))));
   EXPECT_EQ(quote["quote_id"], test::full_quote().quote_id);
   EXPECT_EQ(units_of(quote["bid_price"]), test::full_quote().bid_price.units());
   EXPECT_EQ(units_of(quote["ask_quantity"]), test::full_quote().ask_quantity.units());
   message.clear();
   encode_dead_letter({"file:1", "reason", std::string("\0\xff", 2), {5}}, 1, message);
-  const Json letter = Json::parse(run("fragtojson --schema-file " + schema_path("v2/dead_letter.avsc") + " " + write("letter", message.substr(kFrameHeaderBytes))));
+  const Json letter = Json::parse(
+      run("fragtojson --schema-file " + schema_path("v2/dead_letter.avsc") + " " + write("letter", message.substr(kFrameHeaderBytes))));
   EXPECT_EQ(letter["source"], "file:1");
   EXPECT_EQ(letter["raw"], std::string("\0\xc3\xbf", 3));
   EXPECT_EQ(letter["ingestion_timestamp"], 5);
@@ -108,7 +113,8 @@ TEST_F(AvroTools, ReadsOurQuotesAndDeadLetters) {
 TEST_F(AvroTools, WritesTradesThatWeRead) {
   std::string message;
   encode_trade(test::full_trade(), 1, message);
-  const std::string json = run("fragtojson --schema-file " + schema_path("v2/trade.avsc") + " " + write("ours", message.substr(kFrameHeaderBytes)));
+  const std::string json =
+      run("fragtojson --schema-file " + schema_path("v2/trade.avsc") + " " + write("ours", message.substr(kFrameHeaderBytes)));
   const std::string body = run("jsontofrag --schema-file " + schema_path("v2/trade.avsc") + " " + write("json", json));
   Trade trade;
   const Status status = decode_trade(body, trade);

@@ -20,7 +20,9 @@ namespace ondemand = simdjson::ondemand;
 constexpr size_t kDepthMax = 64;
 
 std::unexpected<Error> refuse(std::string message) { return make_error(ErrorKind::kInvalidInput, "binance frame: " + std::move(message)); }
-std::unexpected<Error> refuse_json(simdjson::error_code code) { return refuse(std::string("not readable as JSON: ") + simdjson::error_message(code)); }
+std::unexpected<Error> refuse_json(simdjson::error_code code) {
+  return refuse(std::string("not readable as JSON: ") + simdjson::error_message(code));
+}
 
 // ---- Scanning: an event's fields, which all have names of one letter -----------------------------------------------------------------
 
@@ -86,7 +88,8 @@ bool read_token(ondemand::value& value, Token& token) {
     case '"':
       token.type = Token::Type::kString;
       token.text = raw.substr(1, raw.size() - 2);
-      if (token.text.find('\\') == std::string_view::npos) [[likely]] return raw.size() >= 2 && raw.back() == '"';
+      if (token.text.find('\\') == std::string_view::npos) [[likely]]
+        return raw.size() >= 2 && raw.back() == '"';
       return value.get_string().get(token.text) == simdjson::SUCCESS;
     case 't':
     case 'f':
@@ -158,7 +161,8 @@ Status scan_frame(ondemand::object object, Scanned& scanned) {
       if (scanned.has_stream) return refuse("field stream occurs twice");
       scanned.has_stream = true;
       Token token;
-      if (!read_token(field.value_unsafe().value(), token) || token.type != Token::Type::kString) return refuse("field stream is not a string");
+      if (!read_token(field.value_unsafe().value(), token) || token.type != Token::Type::kString)
+        return refuse("field stream is not a string");
       scanned.stream = token.text;
     } else if (key_is(raw_key, "data")) {
       K2_RETURN_IF_ERROR(scan_data(field.value_unsafe().value(), scanned));
@@ -313,22 +317,26 @@ struct BinanceParser::Impl {
   Status check_foreign(uint64_t known) {
     const Fields& event = scanned.event();
     const bool foreign = scanned.has_foreign || event.others || (event.seen & ~known) != 0 || (scanned.has_data && scanned.outer.seen != 0);
-    if (!foreign) [[likely]] return {};
+    if (!foreign) [[likely]]
+      return {};
     K2_RETURN_IF_ERROR(check_whole());
     return {};
   }
 
   Result<const SymbolEntry*> symbol_entry(const char* what, std::string_view symbol) {
-    if (const auto known = symbols.find(symbol); known != symbols.end()) [[likely]] return &known->second;
+    if (const auto known = symbols.find(symbol); known != symbols.end()) [[likely]]
+      return &known->second;
     const Instrument* instrument = instruments->find(symbol);
-    if (instrument == nullptr) return make_error(ErrorKind::kInvalidInput, std::string(what) + ": currency of " + std::string(symbol) + " unknown");
+    if (instrument == nullptr)
+      return make_error(ErrorKind::kInvalidInput, std::string(what) + ": currency of " + std::string(symbol) + " unknown");
     SymbolEntry entry{instrument->quote_currency, MessageIdMaker(exchange, symbol, channel_name(Channel::kTrades)),
                       MessageIdMaker(exchange, symbol, channel_name(Channel::kQuotes))};
     return &symbols.emplace(std::string(symbol), std::move(entry)).first->second;
   }
 
   Status scan(std::string_view frame) {
-    if (frame.size() > kFrameBytesMax) return refuse("has " + std::to_string(frame.size()) + " bytes, more than " + std::to_string(kFrameBytesMax));
+    if (frame.size() > kFrameBytesMax)
+      return refuse("has " + std::to_string(frame.size()) + " bytes, more than " + std::to_string(kFrameBytesMax));
     take(frame);
     scanned.clear();
     ondemand::document document;
@@ -400,7 +408,9 @@ struct BinanceParser::Impl {
     out.event_time = fields.has("E") ? reader.time('E') : TimestampUs{};
     if (!reader.ok()) return reader.error();
     if (trade.last_trade_id < trade.first_trade_id)
-      return refuse_field("binance aggTrade", "l", "last trade id " + std::to_string(trade.last_trade_id) + " is below the first, " + std::to_string(trade.first_trade_id));
+      return refuse_field(
+          "binance aggTrade", "l",
+          "last trade id " + std::to_string(trade.last_trade_id) + " is below the first, " + std::to_string(trade.first_trade_id));
     K2_RETURN_IF_ERROR(check_foreign(kAggTradeLetters));
     out.kind = BinanceFrame::Kind::kAggTrade;
     return {};
@@ -489,7 +499,8 @@ struct BinanceParser::Impl {
   }
 };
 
-BinanceParser::BinanceParser(std::shared_ptr<const InstrumentTable> instruments, std::string_view exchange) : impl_(std::make_unique<Impl>()) {
+BinanceParser::BinanceParser(std::shared_ptr<const InstrumentTable> instruments, std::string_view exchange)
+    : impl_(std::make_unique<Impl>()) {
   impl_->instruments = std::move(instruments);
   impl_->exchange = exchange;
 }
@@ -500,8 +511,6 @@ void BinanceParser::set_instruments(std::shared_ptr<const InstrumentTable> instr
   impl_->instruments = std::move(instruments);
 }
 
-Status BinanceParser::parse(std::string_view frame, TimestampUs received, BinanceFrame& out) {
-  return impl_->parse(frame, received, out);
-}
+Status BinanceParser::parse(std::string_view frame, TimestampUs received, BinanceFrame& out) { return impl_->parse(frame, received, out); }
 
 }  // namespace k2

@@ -32,8 +32,7 @@ BinanceCsvParser::BinanceCsvParser(std::string_view symbol, std::string_view cur
 
 Result<BinanceCsvParser> BinanceCsvParser::make(std::string_view symbol, const InstrumentTable& instruments) {
   const Instrument* instrument = instruments.find(symbol);
-  if (instrument == nullptr)
-    return make_error(ErrorKind::kInvalidInput, "binance dump: currency of " + std::string(symbol) + " unknown");
+  if (instrument == nullptr) return make_error(ErrorKind::kInvalidInput, "binance dump: currency of " + std::string(symbol) + " unknown");
   return BinanceCsvParser(symbol, instrument->quote_currency);
 }
 
@@ -48,13 +47,15 @@ Status BinanceCsvParser::parse(std::string_view line, TimestampUs received, Trad
   const auto& [id_text, price, quantity, quote_quantity, time_text, buyer_maker, best_match] = fields;
 
   int64_t id = 0;
-  if (!parse_integer(id_text, id) || id < 0 || id > kSequenceMax) return refuse_field(kWhat, "id", shown(id_text) + " is not an integer in 0..2^62-1");
+  if (!parse_integer(id_text, id) || id < 0 || id > kSequenceMax)
+    return refuse_field(kWhat, "id", shown(id_text) + " is not an integer in 0..2^62-1");
   if (!parse_unsigned_decimal(price, out.price)) return refuse_field(kWhat, "price", decimal_refusal(price));
   if (!parse_unsigned_decimal(quantity, out.quantity)) return refuse_field(kWhat, "qty", decimal_refusal(quantity));
   // quoteQty is price x qty, of up to 16 fractional digits: not kept, and in the live stream not sent.
   if (quote_quantity.empty()) return refuse_field(kWhat, "quoteQty", "is empty");
   int64_t time = 0;
-  if (!parse_integer(time_text, time) || !binance_time(time, out.timestamp)) return refuse_field(kWhat, "time", shown(time_text) + " is not a time");
+  if (!parse_integer(time_text, time) || !binance_time(time, out.timestamp))
+    return refuse_field(kWhat, "time", shown(time_text) + " is not a time");
   const auto is_buyer_maker = parse_bool(buyer_maker);
   if (!is_buyer_maker) return refuse_field(kWhat, "isBuyerMaker", not_bool(buyer_maker));
   const auto is_best_match = parse_bool(best_match);

@@ -187,15 +187,18 @@ TEST(Binance, PricesAreExactDecimalsOrRefused) {
   EXPECT_EQ(parsed(price("9999999999.99999999"))->trade.price.units(), Decimal18_8::kUnitsMax);
   EXPECT_EQ(parsed(price("0.000000010000000"))->trade.price.units(), 1);
   EXPECT_EQ(parsed(price("0000000000039432.48"))->trade.price.to_string(), "39432.48000000");
-  for (const char* text : {"", "NaN", "nan", "Infinity", "1e5", "1E-8", "-1", "+1", " 1", "1 ", "1,5", "0x10", ".", "1.2.3", "10000000000", "0.000000001", "\\u0000"})
+  for (const char* text : {"", "NaN", "nan", "Infinity", "1e5", "1E-8", "-1", "+1", " 1", "1 ", "1,5", "0x10", ".", "1.2.3", "10000000000",
+                           "0.000000001", "\\u0000"})
     EXPECT_THAT(refusal(price(text)), HasSubstr("field p")) << text;
 }
 
 TEST(Binance, BytesThatAreNoFrameAreRefused) {
-  for (const std::string_view text : {std::string_view(""), std::string_view(" "), std::string_view("null"), std::string_view("5"), std::string_view("\"x\""), std::string_view("{"),
-                                      std::string_view("}"), std::string_view("[1,2"), std::string_view("{}{}"), std::string_view("{} x"), std::string_view("\0\1\2\3", 4),
-                                      std::string_view("{\"e\":\"tra\xff\"}"), std::string_view("{\"e\" \"trade\"}"), std::string_view("{\"e\":\"trade\",}"), std::string_view("{e:1}"),
-                                      std::string_view("{\"data\":{]}"), std::string_view("{\"data\":{\"e\":\"x\"}"), std::string_view("{\"data\":{\"e\":\"depthUpdate\",\"b\":[}}")})
+  for (const std::string_view text :
+       {std::string_view(""), std::string_view(" "), std::string_view("null"), std::string_view("5"), std::string_view("\"x\""),
+        std::string_view("{"), std::string_view("}"), std::string_view("[1,2"), std::string_view("{}{}"), std::string_view("{} x"),
+        std::string_view("\0\1\2\3", 4), std::string_view("{\"e\":\"tra\xff\"}"), std::string_view("{\"e\" \"trade\"}"),
+        std::string_view("{\"e\":\"trade\",}"), std::string_view("{e:1}"), std::string_view("{\"data\":{]}"),
+        std::string_view("{\"data\":{\"e\":\"x\"}"), std::string_view("{\"data\":{\"e\":\"depthUpdate\",\"b\":[}}")})
     refusal(text);
   for (size_t length = 0; length < kOldTradeFrame.size(); ++length) refusal(kOldTradeFrame.substr(0, length));
   EXPECT_THAT(refusal(std::string(BinanceParser::kFrameBytesMax + 1, ' ')), HasSubstr("bytes"));
@@ -216,7 +219,8 @@ TEST(Binance, ABookTickerIsAQuoteAtTheTimeOfReceipt) {
   BinanceParser parser(std::make_shared<const InstrumentTable>(table));
   BinanceFrame frame;
   ASSERT_TRUE(parser.parse(
-      R"({"stream":"omgbusd@bookTicker","data":{"u":77819472,"s":"OMGBUSD","b":"13.76640000","B":"30.28000000","a":"13.79520000","A":"31.57000000"}})", kReceived, frame));
+      R"({"stream":"omgbusd@bookTicker","data":{"u":77819472,"s":"OMGBUSD","b":"13.76640000","B":"30.28000000","a":"13.79520000","A":"31.57000000"}})",
+      kReceived, frame));
   ASSERT_EQ(frame.kind, Kind::kQuote);
   const Quote want{.message_id = MessageIdMaker("binance", "OMGBUSD", "quotes").make(77819472),
                    .quote_id = "77819472",
@@ -237,10 +241,20 @@ TEST(Binance, ABookTickerIsAQuoteAtTheTimeOfReceipt) {
 
 TEST(Binance, AnAggregateTradeNamesItsTradeIds) {
   const BinanceFrame frame =
-      parsed(R"({"e":"aggTrade","E":123456789,"s":"BNBBTC","a":12345,"p":"0.001","q":"100","f":100,"l":105,"T":1610064000278,"m":true,"M":true})").value();
+      parsed(
+          R"({"e":"aggTrade","E":123456789,"s":"BNBBTC","a":12345,"p":"0.001","q":"100","f":100,"l":105,"T":1610064000278,"m":true,"M":true})")
+          .value();
   ASSERT_EQ(frame.kind, Kind::kAggTrade);
-  EXPECT_EQ(frame.agg_trade, (BinanceAggTrade{"BNBBTC", 12345, 100, 105, {1610064000278000}, Decimal18_8::parse("0.001").value(), Decimal18_8::parse("100").value(), Side::kSell}));
-  EXPECT_THAT(refusal(R"({"e":"aggTrade","E":1,"s":"X","a":1,"p":"1","q":"1","f":106,"l":105,"T":1,"m":true,"M":true})"), HasSubstr("below the first"));
+  EXPECT_EQ(frame.agg_trade, (BinanceAggTrade{"BNBBTC",
+                                              12345,
+                                              100,
+                                              105,
+                                              {1610064000278000},
+                                              Decimal18_8::parse("0.001").value(),
+                                              Decimal18_8::parse("100").value(),
+                                              Side::kSell}));
+  EXPECT_THAT(refusal(R"({"e":"aggTrade","E":1,"s":"X","a":1,"p":"1","q":"1","f":106,"l":105,"T":1,"m":true,"M":true})"),
+              HasSubstr("below the first"));
 }
 
 TEST(Binance, RepliesCarryTheirId) {
@@ -265,7 +279,8 @@ TEST(Binance, OtherFramesAreIgnoredWithTheirKind) {
     EXPECT_EQ(frame.kind, Kind::kOther);
     return frame.other_kind;
   };
-  EXPECT_EQ(other(R"({"stream":"x@depth@100ms","data":{"e":"depthUpdate","E":1,"s":"X","U":1,"u":1,"b":[],"a":[["297.3","19.0"]]}})"), "depthUpdate");
+  EXPECT_EQ(other(R"({"stream":"x@depth@100ms","data":{"e":"depthUpdate","E":1,"s":"X","U":1,"u":1,"b":[],"a":[["297.3","19.0"]]}})"),
+            "depthUpdate");
   EXPECT_EQ(other(R"({"stream":"x@depth5","data":{"lastUpdateId":1,"bids":[],"asks":[]}})"), "x@depth5");
   EXPECT_EQ(other(R"({"stream":"!miniTicker@arr","data":[{"e":"24hrMiniTicker"}]})"), "!miniTicker@arr");
   EXPECT_EQ(other("[]"), "");
@@ -273,7 +288,8 @@ TEST(Binance, OtherFramesAreIgnoredWithTheirKind) {
 }
 
 TEST(Binance, AFrameOfATradeStreamWithoutATradeIsRefused) {
-  for (const char* text : {R"({"stream":"btcusdt@trade"})", R"({"stream":"btcusdt@trade","data":null})", R"({"stream":"btcusdt@trade","data":{}})"})
+  for (const char* text :
+       {R"({"stream":"btcusdt@trade"})", R"({"stream":"btcusdt@trade","data":null})", R"({"stream":"btcusdt@trade","data":{}})"})
     refusal(text);
 }
 
@@ -281,7 +297,8 @@ TEST(Binance, TheRecordedFramesAreAllUnderstood) {
   const auto path = test::data_dir() / "binance" / "binance_us_ws_frames_2021-10-12.txt";
   if (!std::filesystem::exists(path)) GTEST_SKIP() << "recorded data is not at " << path;
   InstrumentTable table;
-  for (const char* entry : {"CRVUSDT=CRV/USDT", "COMPUSDT=COMP/USDT", "OMGBUSD=OMG/BUSD", "ZRXUSDT=ZRX/USDT"}) ASSERT_TRUE(table.set(InstrumentTable::parse_entry(entry).value()));
+  for (const char* entry : {"CRVUSDT=CRV/USDT", "COMPUSDT=COMP/USDT", "OMGBUSD=OMG/BUSD", "ZRXUSDT=ZRX/USDT"})
+    ASSERT_TRUE(table.set(InstrumentTable::parse_entry(entry).value()));
   BinanceParser parser(std::make_shared<const InstrumentTable>(table));
   BinanceFrame frame;
   std::map<Kind, int> kinds;
@@ -300,7 +317,8 @@ TEST(Binance, DamagedFramesNeverCrash) {
   BinanceFrame frame;
   for (int i = 0; i < 100'000; ++i) {
     std::string damaged(kOldTradeFrame);
-    for (int n = 1 + static_cast<int>(random() % 4); n > 0; --n) damaged[random() % damaged.size()] = static_cast<char>(random() % 2 == 0 ? random() : "{}[]\",:0\\"[random() % 9]);
+    for (int n = 1 + static_cast<int>(random() % 4); n > 0; --n)
+      damaged[random() % damaged.size()] = static_cast<char>(random() % 2 == 0 ? random() : "{}[]\",:0\\"[random() % 9]);
     if (random() % 8 == 0) damaged.resize(random() % damaged.size());
     static_cast<void>(parser.parse(damaged, kReceived, frame).has_value());
   }
@@ -363,7 +381,8 @@ TEST(BinanceInfo, CurrenciesComeFromExchangeInfo) {
   ASSERT_TRUE(table) << table.error().message;
   EXPECT_EQ(*table->find("ETHBTC"), (Instrument{"ETHBTC", "ETH", "BTC", "TRADING"}));
   EXPECT_EQ(table->find("１２")->status, "CANCEL_ONLY");
-  for (const char* text : {"", "[]", "{}", R"({"symbols":{}})", R"({"symbols":[5]})", R"({"symbols":[{"symbol":"X"}]})", R"({"symbols":[{"symbol":5,"quoteAsset":"Y"}]})", "{\"symbols\":["})
+  for (const char* text : {"", "[]", "{}", R"({"symbols":{}})", R"({"symbols":[5]})", R"({"symbols":[{"symbol":"X"}]})",
+                           R"({"symbols":[{"symbol":5,"quoteAsset":"Y"}]})", "{\"symbols\":["})
     EXPECT_EQ(parse_binance_exchange_info(text).error().kind, ErrorKind::kInvalidInput) << text;
 }
 

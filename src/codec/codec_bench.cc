@@ -33,9 +33,10 @@ std::string number(int64_t i, int64_t base, int digits) {
 std::vector<std::string> make_frames() {
   std::vector<std::string> frames;
   for (int64_t i = 0; i < kFrames; ++i)
-    frames.push_back(R"({"stream":"btcusdt@trade","data":{"e":"trade","E":1610064000280,"s":"BTCUSDT","t":)" + std::to_string(553287559 + i) + R"(,"p":")" + number(i, 300'000, 5) +
-                     ".48000000" + R"(","q":"0.)" + number(i, 10'000'000, 8) + R"(","T":)" + std::to_string(1610064000278 + i * 17) + R"(,"m":)" + (i * 7919 % 3 == 0 ? "true" : "false") +
-                     R"(,"M":true}})");
+    frames.push_back(R"({"stream":"btcusdt@trade","data":{"e":"trade","E":1610064000280,"s":"BTCUSDT","t":)" +
+                     std::to_string(553287559 + i) + R"(,"p":")" + number(i, 300'000, 5) + ".48000000" + R"(","q":"0.)" +
+                     number(i, 10'000'000, 8) + R"(","T":)" + std::to_string(1610064000278 + i * 17) + R"(,"m":)" +
+                     (i * 7919 % 3 == 0 ? "true" : "false") + R"(,"M":true}})");
   return frames;
 }
 
@@ -44,7 +45,9 @@ const std::vector<std::string>& frames() {
   return made;
 }
 
-std::shared_ptr<const InstrumentTable> instruments() { return std::make_shared<const InstrumentTable>(InstrumentTable::binance_defaults()); }
+std::shared_ptr<const InstrumentTable> instruments() {
+  return std::make_shared<const InstrumentTable>(InstrumentTable::binance_defaults());
+}
 
 std::vector<Trade> make_trades() {
   BinanceParser parser(instruments());
@@ -84,7 +87,8 @@ size_t total_bytes(const std::vector<std::string>& texts) {
 void report(benchmark::State& state, const std::vector<std::string>& texts) {
   state.SetItemsProcessed(state.iterations() * kFrames);
   state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(total_bytes(texts)));
-  state.counters["cpu_per_event"] = benchmark::Counter(static_cast<double>(state.iterations()) * kFrames, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+  state.counters["cpu_per_event"] =
+      benchmark::Counter(static_cast<double>(state.iterations()) * kFrames, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 
 void BM_ParseTradeFrame(benchmark::State& state) {
@@ -139,7 +143,8 @@ void BM_Limit_SimdjsonWalk(benchmark::State& state) {
       for (auto field : object) {
         simdjson::ondemand::json_type type;
         std::string_view value;
-        if (!field.value().type().get(type) && type == simdjson::ondemand::json_type::string) benchmark::DoNotOptimize(field.value().get_string().get(value));
+        if (!field.value().type().get(type) && type == simdjson::ondemand::json_type::string)
+          benchmark::DoNotOptimize(field.value().get_string().get(value));
       }
     }
   report(state, frames());
@@ -161,7 +166,8 @@ BENCHMARK(BM_AvroEncode);
 void BM_AvroDecode(benchmark::State& state) {
   Trade trade;
   for (auto _ : state)
-    for (const std::string& message : messages()) benchmark::DoNotOptimize(decode_trade(std::string_view(message).substr(kFrameHeaderBytes), trade));
+    for (const std::string& message : messages())
+      benchmark::DoNotOptimize(decode_trade(std::string_view(message).substr(kFrameHeaderBytes), trade));
   report(state, messages());
 }
 BENCHMARK(BM_AvroDecode);
@@ -177,7 +183,8 @@ void BM_DecodeToColumns(benchmark::State& state) {
     benchmark::DoNotOptimize(builder.finish().value());
   }
   state.SetItemsProcessed(state.iterations() * kFrames * 8);
-  state.counters["cpu_per_event"] = benchmark::Counter(static_cast<double>(state.iterations()) * kFrames * 8, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+  state.counters["cpu_per_event"] =
+      benchmark::Counter(static_cast<double>(state.iterations()) * kFrames * 8, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 BENCHMARK(BM_DecodeToColumns);
 
@@ -201,7 +208,8 @@ void BM_ParseBinanceCsvRow(benchmark::State& state) {
   const auto parser = BinanceCsvParser::make("BTCUSDT", *instruments()).value();
   std::vector<std::string> rows;
   for (int64_t i = 0; i < kFrames; ++i)
-    rows.push_back(std::to_string(553287559 + i) + "," + number(i, 300'000, 5) + ".48000000,0." + number(i, 10'000'000, 8) + ",10.37074224,1610064000278,True,True");
+    rows.push_back(std::to_string(553287559 + i) + "," + number(i, 300'000, 5) + ".48000000,0." + number(i, 10'000'000, 8) +
+                   ",10.37074224,1610064000278,True,True");
   Trade trade;
   for (auto _ : state)
     for (const std::string& row : rows) benchmark::DoNotOptimize(parser.parse(row, kReceived, trade));
@@ -212,7 +220,8 @@ BENCHMARK(BM_ParseBinanceCsvRow);
 void BM_ParseAsxTradeRow(benchmark::State& state) {
   AsxTradeParser parser({.company_id = "7078", .symbol = "BHP", .name = {}, .isin = {}});
   std::vector<std::string> rows;
-  for (int64_t i = 0; i < kFrames; ++i) rows.push_back("03/10/2014,10:1" + std::to_string(i % 10) + ":14.754,36." + number(i, 300, 3) + "," + number(i, 10'000, 5) + ",3,X,");
+  for (int64_t i = 0; i < kFrames; ++i)
+    rows.push_back("03/10/2014,10:1" + std::to_string(i % 10) + ":14.754,36." + number(i, 300, 3) + "," + number(i, 10'000, 5) + ",3,X,");
   Trade trade;
   for (auto _ : state)
     for (const std::string& row : rows) benchmark::DoNotOptimize(parser.parse(row, kReceived, trade));

@@ -25,9 +25,7 @@ namespace k2 {
 [[nodiscard]] std::shared_ptr<arrow::Schema> arrow_schema(const TableSpec& table);
 
 /// trades_v2 or quotes_v2.
-[[nodiscard]] constexpr const TableSpec& table_of(Channel channel) {
-  return channel == Channel::kTrades ? kTradesV2 : kQuotesV2;
-}
+[[nodiscard]] constexpr const TableSpec& table_of(Channel channel) { return channel == Channel::kTrades ? kTradesV2 : kQuotesV2; }
 
 /// Gathers messages of one channel into a record batch with the columns of table_of(channel).
 class ColumnsBuilder {

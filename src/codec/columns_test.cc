@@ -26,13 +26,18 @@ int64_t units(const arrow::RecordBatch& batch, std::string_view name, int64_t ro
   EXPECT_EQ(value.high_bits(), static_cast<int64_t>(value.low_bits()) >> 63);
   return static_cast<int64_t>(value.low_bits());
 }
-std::string text(const arrow::RecordBatch& batch, std::string_view name, int64_t row) { return column<arrow::StringArray>(batch, name).GetString(row); }
-int64_t time_us(const arrow::RecordBatch& batch, std::string_view name, int64_t row) { return column<arrow::TimestampArray>(batch, name).Value(row); }
+std::string text(const arrow::RecordBatch& batch, std::string_view name, int64_t row) {
+  return column<arrow::StringArray>(batch, name).GetString(row);
+}
+int64_t time_us(const arrow::RecordBatch& batch, std::string_view name, int64_t row) {
+  return column<arrow::TimestampArray>(batch, name).Value(row);
+}
 
 // The columns that trades and quotes share.
 template <class Event>
 void expect_common(const arrow::RecordBatch& batch, int64_t row, const Event& event) {
-  EXPECT_EQ(column<arrow::FixedSizeBinaryArray>(batch, "message_id").GetString(row), std::string(reinterpret_cast<const char*>(event.message_id.bytes.data()), 16));
+  EXPECT_EQ(column<arrow::FixedSizeBinaryArray>(batch, "message_id").GetString(row),
+            std::string(reinterpret_cast<const char*>(event.message_id.bytes.data()), 16));
   EXPECT_EQ(text(batch, "symbol", row), event.symbol);
   EXPECT_EQ(text(batch, "exchange", row), event.exchange);
   EXPECT_EQ(text(batch, "asset_class", row), asset_class_name(event.asset_class));
@@ -197,12 +202,15 @@ TEST_F(Columns, AllRecordedRowsComeBackFromTheirColumns) {
   std::vector<Quote> quotes;
   for (const char* id : {"3153", "7078", "7181", "7458"}) {
     AsxTradeParser trade_parser(*reference.find(id));
-    for (const std::string& line : test::read_lines(dir / "asx" / "trades" / (std::string(id) + ".csv"))) ASSERT_TRUE(trade_parser.parse(line, kReceived, trades.emplace_back()));
+    for (const std::string& line : test::read_lines(dir / "asx" / "trades" / (std::string(id) + ".csv")))
+      ASSERT_TRUE(trade_parser.parse(line, kReceived, trades.emplace_back()));
     AsxQuoteParser quote_parser(*reference.find(id));
-    for (const std::string& line : test::read_lines(dir / "asx" / "quotes" / (std::string(id) + ".csv"))) ASSERT_TRUE(quote_parser.parse(line, kReceived, quotes.emplace_back()));
+    for (const std::string& line : test::read_lines(dir / "asx" / "quotes" / (std::string(id) + ".csv")))
+      ASSERT_TRUE(quote_parser.parse(line, kReceived, quotes.emplace_back()));
   }
   const auto dump = BinanceCsvParser::make("BTCUSDT", *test::default_instruments());
-  for (const std::string& line : test::read_lines(dir / "binance" / "BTCUSDT-trades-2021-01-08.csv")) ASSERT_TRUE(dump->parse(line, kReceived, trades.emplace_back()));
+  for (const std::string& line : test::read_lines(dir / "binance" / "BTCUSDT-trades-2021-01-08.csv"))
+    ASSERT_TRUE(dump->parse(line, kReceived, trades.emplace_back()));
   ASSERT_EQ(trades.size(), 200'545u + 2'001u);
   ASSERT_EQ(quotes.size(), 169'629u);
 

@@ -42,22 +42,36 @@ struct OwnField {
 };
 
 constexpr OwnField kTradeFields[] = {
-    {"message_id", OwnType::kString},        {"trade_id", OwnType::kString},
-    {"symbol", OwnType::kString},            {"exchange", OwnType::kString},
-    {"asset_class", OwnType::kAssetClass},   {"timestamp", OwnType::kTimestamp},
-    {"price", OwnType::kDecimal},            {"quantity", OwnType::kDecimal},
-    {"currency", OwnType::kString},          {"side", OwnType::kSide},
-    {"trade_conditions", OwnType::kStringArray}, {"source_sequence", OwnType::kNullableLong},
-    {"ingestion_timestamp", OwnType::kTimestamp}, {"vendor_data", OwnType::kNullableMap},
+    {"message_id", OwnType::kString},
+    {"trade_id", OwnType::kString},
+    {"symbol", OwnType::kString},
+    {"exchange", OwnType::kString},
+    {"asset_class", OwnType::kAssetClass},
+    {"timestamp", OwnType::kTimestamp},
+    {"price", OwnType::kDecimal},
+    {"quantity", OwnType::kDecimal},
+    {"currency", OwnType::kString},
+    {"side", OwnType::kSide},
+    {"trade_conditions", OwnType::kStringArray},
+    {"source_sequence", OwnType::kNullableLong},
+    {"ingestion_timestamp", OwnType::kTimestamp},
+    {"vendor_data", OwnType::kNullableMap},
 };
 constexpr OwnField kQuoteFields[] = {
-    {"message_id", OwnType::kString},        {"quote_id", OwnType::kString},
-    {"symbol", OwnType::kString},            {"exchange", OwnType::kString},
-    {"asset_class", OwnType::kAssetClass},   {"timestamp", OwnType::kTimestamp},
-    {"bid_price", OwnType::kDecimal},        {"bid_quantity", OwnType::kDecimal},
-    {"ask_price", OwnType::kDecimal},        {"ask_quantity", OwnType::kDecimal},
-    {"currency", OwnType::kString},          {"source_sequence", OwnType::kNullableLong},
-    {"ingestion_timestamp", OwnType::kTimestamp}, {"vendor_data", OwnType::kNullableMap},
+    {"message_id", OwnType::kString},
+    {"quote_id", OwnType::kString},
+    {"symbol", OwnType::kString},
+    {"exchange", OwnType::kString},
+    {"asset_class", OwnType::kAssetClass},
+    {"timestamp", OwnType::kTimestamp},
+    {"bid_price", OwnType::kDecimal},
+    {"bid_quantity", OwnType::kDecimal},
+    {"ask_price", OwnType::kDecimal},
+    {"ask_quantity", OwnType::kDecimal},
+    {"currency", OwnType::kString},
+    {"source_sequence", OwnType::kNullableLong},
+    {"ingestion_timestamp", OwnType::kTimestamp},
+    {"vendor_data", OwnType::kNullableMap},
 };
 constexpr OwnField kDeadLetterFields[] = {
     {"source", OwnType::kString},
@@ -161,14 +175,16 @@ bool convertible(avro_schema_t writer, const Logical& logical, OwnType own) {
   switch (own) {
     case OwnType::kString: return is_text(writer) && logical.kind == Kind::kNone;
     case OwnType::kBytes: return is_text(writer);
-    case OwnType::kTimestamp: return is_integer(writer) && (logical.kind == Kind::kNone || logical.kind == Kind::kMicros || logical.kind == Kind::kMillis);
+    case OwnType::kTimestamp:
+      return is_integer(writer) && (logical.kind == Kind::kNone || logical.kind == Kind::kMicros || logical.kind == Kind::kMillis);
     case OwnType::kDecimal:
       return (is_avro_bytes(writer) || is_avro_fixed(writer)) && logical.kind == Kind::kDecimal && logical.scale <= Decimal18_8::kScale;
     case OwnType::kAssetClass:
     case OwnType::kSide: return is_avro_enum(writer);
     case OwnType::kStringArray: return is_avro_array(writer) && is_text(follow_link(avro_schema_array_items(writer)));
     case OwnType::kNullableLong: return is_avro_null(writer) || is_integer(writer);
-    case OwnType::kNullableMap: return is_avro_null(writer) || (is_avro_map(writer) && is_text(follow_link(avro_schema_map_values(writer))));
+    case OwnType::kNullableMap:
+      return is_avro_null(writer) || (is_avro_map(writer) && is_text(follow_link(avro_schema_map_values(writer))));
   }
   return false;
 }
@@ -181,9 +197,7 @@ bool resolvable(const WriterField& field, OwnType own) {
   return false;
 }
 
-bool has_default(OwnType type) {
-  return type == OwnType::kStringArray || type == OwnType::kNullableLong || type == OwnType::kNullableMap;
-}
+bool has_default(OwnType type) { return type == OwnType::kStringArray || type == OwnType::kNullableLong || type == OwnType::kNullableMap; }
 
 std::unexpected<Error> unreadable(const OwnRecord& own, const std::string& why) {
   return make_error(ErrorKind::kInvalidInput, "avro: the writer schema cannot be read as " + std::string(own.name) + ": " + why);
@@ -214,10 +228,12 @@ Result<Plan> make_plan(const OwnRecord& own, const std::string& text) {
     return plan;
   }
   avro_schema_t schema = nullptr;
-  if (avro_schema_from_json_length(text.data(), text.size(), &schema) != 0) return unreadable(own, std::string("avro-c: ") + avro_strerror());
+  if (avro_schema_from_json_length(text.data(), text.size(), &schema) != 0)
+    return unreadable(own, std::string("avro-c: ") + avro_strerror());
   plan.root.reset(schema);
   // Resolution compares unqualified names.
-  if (!is_avro_record(schema) || std::string_view(avro_schema_name(schema)) != own.name) return unreadable(own, "it is not a record of that name");
+  if (!is_avro_record(schema) || std::string_view(avro_schema_name(schema)) != own.name)
+    return unreadable(own, "it is not a record of that name");
   plan.present.resize(own.fields.size());
   for (size_t i = 0; i < avro_schema_record_size(schema); ++i) {
     K2_TRY(WriterField field, plan_field(own, schema, static_cast<int>(i), json.at("fields")));
@@ -302,12 +318,14 @@ class BodyResolver {
 
   void convert_timestamp(const char* name, const Logical& logical, std::string& out) {
     int64_t value = reader_.read_long(name);
-    if (logical.kind == Logical::Kind::kMillis && __builtin_mul_overflow(value, 1000, &value)) reader_.fail(name, "milliseconds out of range");
+    if (logical.kind == Logical::Kind::kMillis && __builtin_mul_overflow(value, 1000, &value))
+      reader_.fail(name, "milliseconds out of range");
     put_long(out, value);
   }
 
   void convert_decimal(const char* name, avro_schema_t schema, const Logical& logical, std::string& out) {
-    const std::string_view bytes = is_avro_fixed(schema) ? reader_.read_fixed(name, avro_schema_fixed_size(schema)) : reader_.read_bytes(name);
+    const std::string_view bytes =
+        is_avro_fixed(schema) ? reader_.read_fixed(name, avro_schema_fixed_size(schema)) : reader_.read_bytes(name);
     int64_t units = reader_.decimal_of(name, bytes).units();
     for (int scale = logical.scale; scale < Decimal18_8::kScale; ++scale)
       if (__builtin_mul_overflow(units, 10, &units)) reader_.fail(name, "decimal out of range");
@@ -421,7 +439,8 @@ SchemaResolver::~SchemaResolver() = default;
 Result<std::string_view> SchemaResolver::own_body(RecordKind kind, std::string_view message) {
   K2_TRY(const Frame frame, read_frame(message));
   int32_t& own_id = impl_->own_id[static_cast<size_t>(kind)];
-  if (frame.schema_id == own_id) [[likely]] return frame.body;
+  if (frame.schema_id == own_id) [[likely]]
+    return frame.body;
   K2_TRY(const Plan* plan, impl_->plan(kind, frame.schema_id));
   if (plan->is_own) {
     own_id = frame.schema_id;

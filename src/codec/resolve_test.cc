@@ -103,7 +103,17 @@ TEST_F(Resolve, SpellingAndDocumentationMakeNoOtherSchema) {
 TEST_F(Resolve, MissingFieldsGetTheirDefaults) {
   Json schema = without(without(without(Json::parse(trade_schema()), "trade_conditions"), "source_sequence"), "vendor_data");
   Body body(id_of(schema));
-  body.text(kId).text("1").text("BTCUSDT").text("binance").number(1).number(1610064000278000).text("\x05").text("\x06").text("USDT").number(0).number(5);
+  body.text(kId)
+      .text("1")
+      .text("BTCUSDT")
+      .text("binance")
+      .number(1)
+      .number(1610064000278000)
+      .text("\x05")
+      .text("\x06")
+      .text("USDT")
+      .number(0)
+      .number(5);
   const auto read = trade(body.message());
   ASSERT_TRUE(read) << read.error().message;
   EXPECT_EQ(read->side, Side::kBuy);
@@ -194,7 +204,8 @@ TEST_F(Resolve, IncompatibleWritersAreRefusedByFieldAndId) {
   };
   EXPECT_THAT(refusal(changed("price", "double")), HasSubstr("price"));
   EXPECT_THAT(refusal(changed("price", "bytes")), HasSubstr("price"));
-  EXPECT_THAT(refusal(changed("price", {{"type", "bytes"}, {"logicalType", "decimal"}, {"precision", 18}, {"scale", 9}})), HasSubstr("price"));
+  EXPECT_THAT(refusal(changed("price", {{"type", "bytes"}, {"logicalType", "decimal"}, {"precision", 18}, {"scale", 9}})),
+              HasSubstr("price"));
   EXPECT_THAT(refusal(changed("timestamp", {{"type", "long"}, {"logicalType", "timestamp-nanos"}})), HasSubstr("timestamp"));
   EXPECT_THAT(refusal(changed("symbol", "long")), HasSubstr("symbol"));
   EXPECT_THAT(refusal(changed("side", "string")), HasSubstr("side"));

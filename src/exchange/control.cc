@@ -103,7 +103,8 @@ bool is_id(const Json& id) {
 }
 
 std::string error_text(const Refusal& refusal, const Json* id) {
-  std::string out = "{\"code\":" + std::to_string(refusal.code) + ",\"msg\":" + Json(refusal.message).dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::string out = "{\"code\":" + std::to_string(refusal.code) +
+                    ",\"msg\":" + Json(refusal.message).dump(-1, ' ', false, Json::error_handler_t::replace);
   if (id != nullptr) out += ",\"id\":" + id->dump();
   return out + "}";
 }
@@ -136,15 +137,17 @@ ControlAnswer answer_control(std::string_view message, StreamSubscriptions& subs
   const auto& name = method->get_ref<const std::string&>();
   const auto found = methods().find(name);
   if (found == methods().end()) {
-    answer.text = error_text({2, "Invalid request: unknown variant `" + name.substr(0, 64) +
-                                     "`, expected one of `SUBSCRIBE`, `UNSUBSCRIBE`, `LIST_SUBSCRIPTIONS`, `SET_PROPERTY`, `GET_PROPERTY` at line 1 column " +
-                                     column_behind(message, name)},
-                             &*id);
+    answer.text = error_text(
+        {2, "Invalid request: unknown variant `" + name.substr(0, 64) +
+                "`, expected one of `SUBSCRIBE`, `UNSUBSCRIBE`, `LIST_SUBSCRIPTIONS`, `SET_PROPERTY`, `GET_PROPERTY` at line 1 column " +
+                column_behind(message, name)},
+        &*id);
     return answer;
   }
   const auto params = request.find("params");
   const auto [result, refusal] = found->second({*id, params == request.end() ? nullptr : &*params}, subscriptions, answer, streams_max);
-  answer.text = refusal ? error_text(*refusal, &*id) : "{\"result\":" + result.dump(-1, ' ', false, Json::error_handler_t::replace) + ",\"id\":" + id->dump() + "}";
+  answer.text = refusal ? error_text(*refusal, &*id)
+                        : "{\"result\":" + result.dump(-1, ' ', false, Json::error_handler_t::replace) + ",\"id\":" + id->dump() + "}";
   return answer;
 }
 

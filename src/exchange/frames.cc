@@ -22,7 +22,8 @@ void append(std::string& out, std::string_view name, bool truth) { out.append(na
 
 }  // namespace
 
-void append_trade_frame(std::string& out, std::string_view symbol, const SimTrade& trade, TimestampUs event_time, TimeUnit unit, bool old_frame) {
+void append_trade_frame(std::string& out, std::string_view symbol, const SimTrade& trade, TimestampUs event_time, TimeUnit unit,
+                        bool old_frame) {
   append(out, "{\"e\":\"trade\",\"E\":", in_unit(event_time, unit));
   append(out, ",\"s\":", symbol);
   append(out, ",\"t\":", trade.id);
@@ -69,7 +70,8 @@ void append_combined(std::string& out, std::string_view stream, std::string_view
 }
 
 std::string quote_quantity(const SimTrade& trade) {
-  auto units = static_cast<unsigned __int128>(trade.price.units()) * static_cast<unsigned __int128>(trade.quantity.units()) / Decimal18_8::kUnitsPerOne;
+  auto units = static_cast<unsigned __int128>(trade.price.units()) * static_cast<unsigned __int128>(trade.quantity.units()) /
+               Decimal18_8::kUnitsPerOne;
   std::string digits;
   for (; units > 0 || digits.size() < 9; units /= 10) {
     digits.insert(digits.begin(), static_cast<char>('0' + static_cast<int>(units % 10)));

@@ -16,7 +16,8 @@ enum class TimeUnit { kMilliseconds, kMicroseconds };
 [[nodiscard]] inline int64_t in_unit(TimestampUs ts, TimeUnit unit) { return unit == TimeUnit::kMicroseconds ? ts.us : ts.us / 1000; }
 
 /// {"e":"trade",...}; with the order ids b and a as before 2024-06-18 where `old_frame`.
-void append_trade_frame(std::string& out, std::string_view symbol, const SimTrade& trade, TimestampUs event_time, TimeUnit unit, bool old_frame);
+void append_trade_frame(std::string& out, std::string_view symbol, const SimTrade& trade, TimestampUs event_time, TimeUnit unit,
+                        bool old_frame);
 /// {"e":"aggTrade",...} of one trade.
 void append_agg_trade_frame(std::string& out, std::string_view symbol, const SimTrade& trade, TimestampUs event_time, TimeUnit unit);
 /// {"u":...}: a book one tick of 0.01 around the trade's price.

@@ -31,7 +31,9 @@ constexpr int64_t kFirstMicroseconds = 100'000'000'000'000;  // as milliseconds:
 }  // namespace
 
 Result<SimTrade> parse_dump_row(std::string_view line) {
-  const auto bad = [&] { return make_error(ErrorKind::kInvalidInput, "\"" + std::string(line.substr(0, 100)) + "\" is no row of a trade dump"); };
+  const auto bad = [&] {
+    return make_error(ErrorKind::kInvalidInput, "\"" + std::string(line.substr(0, 100)) + "\" is no row of a trade dump");
+  };
   std::array<std::string_view, 7> fields;
   size_t count = 0;
   for (std::string_view rest = line; count < fields.size(); ++count) {

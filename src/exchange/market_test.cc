@@ -13,7 +13,8 @@ namespace {
 
 class TempFile {
  public:
-  explicit TempFile(const std::string& text) : path_(std::filesystem::temp_directory_path() / ("k2-market-" + std::to_string(::getpid()) + ".csv")) {
+  explicit TempFile(const std::string& text)
+      : path_(std::filesystem::temp_directory_path() / ("k2-market-" + std::to_string(::getpid()) + ".csv")) {
     std::ofstream(path_) << text;
   }
   ~TempFile() { std::filesystem::remove(path_); }
@@ -47,7 +48,8 @@ TEST(Market, ReadsARowInBothTimeUnits) {
 }
 
 TEST(Market, PlaysAFileOnceOrInALoopWithIdsAndTimesGoingOn) {
-  const TempFile file("id,price,qty,quoteQty,time,isBuyerMaker,isBestMatch\n10,1.0,2.0,2.0,1000,True,True\n12,1.1,2.0,2.2,1500,False,True\n");
+  const TempFile file(
+      "id,price,qty,quoteQty,time,isBuyerMaker,isBestMatch\n10,1.0,2.0,2.0,1000,True,True\n12,1.1,2.0,2.2,1500,False,True\n");
   const auto once = make_played_market({file.path()}).value();
   EXPECT_EQ(once->next()->wait_us, 0);
   EXPECT_EQ(once->next()->wait_us, 500'000);
@@ -84,10 +86,14 @@ TEST(Frames, LookAsDocumented) {
   const SimTrade trade = parse_dump_row("553287559,39432.48000000,0.00026300,10.37074224,1610064000278,True,True").value();
   std::string now;
   append_trade_frame(now, "BTCUSDT", trade, trade.time, TimeUnit::kMilliseconds, false);
-  EXPECT_EQ(now, R"({"e":"trade","E":1610064000278,"s":"BTCUSDT","t":553287559,"p":"39432.48000000","q":"0.00026300","T":1610064000278,"m":true,"M":true})");
+  EXPECT_EQ(
+      now,
+      R"({"e":"trade","E":1610064000278,"s":"BTCUSDT","t":553287559,"p":"39432.48000000","q":"0.00026300","T":1610064000278,"m":true,"M":true})");
   std::string old;
   append_trade_frame(old, "BTCUSDT", trade, trade.time, TimeUnit::kMicroseconds, true);
-  EXPECT_EQ(old, R"({"e":"trade","E":1610064000278000,"s":"BTCUSDT","t":553287559,"p":"39432.48000000","q":"0.00026300","b":1106575118,"a":1106575119,"T":1610064000278000,"m":true,"M":true})");
+  EXPECT_EQ(
+      old,
+      R"({"e":"trade","E":1610064000278000,"s":"BTCUSDT","t":553287559,"p":"39432.48000000","q":"0.00026300","b":1106575118,"a":1106575119,"T":1610064000278000,"m":true,"M":true})");
   std::string combined;
   append_combined(combined, "btcusdt@trade", "{}");
   EXPECT_EQ(combined, R"({"stream":"btcusdt@trade","data":{}})");

@@ -17,7 +17,9 @@ RestAnswer json_answer(std::string body, int weight = 1, int status = 200) {
 }
 
 RestAnswer refused(int code, const std::string& message, int status = 400) {
-  return json_answer("{\"code\":" + std::to_string(code) + ",\"msg\":" + Json(message).dump(-1, ' ', false, Json::error_handler_t::replace) + "}", 1, status);
+  return json_answer(
+      "{\"code\":" + std::to_string(code) + ",\"msg\":" + Json(message).dump(-1, ' ', false, Json::error_handler_t::replace) + "}", 1,
+      status);
 }
 
 RestAnswer malformed(const std::string& parameter) {
@@ -99,7 +101,9 @@ RestAnswer trades(const HttpRequest& request, const RestContext& context) {
   if (!query) return query.error();
   std::vector<SimTrade> rows;
   const bool by_id = request.path.ends_with("/historicalTrades") && query->from_id;
-  const auto look = [&](const Ledger& ledger) { rows = by_id ? ledger.from_id(*query->from_id, query->limit) : ledger.recent(query->limit); };
+  const auto look = [&](const Ledger& ledger) {
+    rows = by_id ? ledger.from_id(*query->from_id, query->limit) : ledger.recent(query->limit);
+  };
   if (!context.read(query->symbol, look)) return invalid_symbol();
   return json_answer(trade_list(rows, time_unit(request), append_rest_trade), 25);
 }
@@ -112,7 +116,8 @@ RestAnswer agg_trades(const HttpRequest& request, const RestContext& context) {
   const auto look = [&](const Ledger& ledger) {
     if (query->from_id) rows = ledger.from_id(*query->from_id, query->limit);
     else if (query->start || query->end)
-      rows = ledger.between(from_either_unit(query->start.value_or(0)), query->end ? from_either_unit(*query->end) : TimestampUs{INT64_MAX}, query->limit);
+      rows = ledger.between(from_either_unit(query->start.value_or(0)), query->end ? from_either_unit(*query->end) : TimestampUs{INT64_MAX},
+                            query->limit);
     else rows = ledger.recent(query->limit);
   };
   if (!context.read(query->symbol, look)) return invalid_symbol();
@@ -136,7 +141,8 @@ RestAnswer book_ticker(const HttpRequest& request, const RestContext& context) {
 // The exchange decides what its symbols are made of: here, a known quote currency at the end.
 std::pair<std::string, std::string> currencies(const std::string& symbol) {
   for (const std::string_view quote : {"USDT", "USDC", "FDUSD", "TUSD", "BTC", "ETH", "BNB", "EUR", "TRY", "USD"})
-    if (symbol.size() > quote.size() && symbol.ends_with(quote)) return {symbol.substr(0, symbol.size() - quote.size()), std::string(quote)};
+    if (symbol.size() > quote.size() && symbol.ends_with(quote))
+      return {symbol.substr(0, symbol.size() - quote.size()), std::string(quote)};
   return {symbol, "USDT"};
 }
 
@@ -170,7 +176,8 @@ RestAnswer exchange_info(const HttpRequest& request, const RestContext& context)
   if (const auto one = request.param("symbol")) wanted = {std::string(*one)};
   if (const auto many = request.param("symbols")) {
     const Json list = Json::parse(*many, nullptr, false);
-    if (!list.is_array() || !std::all_of(list.begin(), list.end(), [](const Json& name) { return name.is_string(); })) return illegal("symbols");
+    if (!list.is_array() || !std::all_of(list.begin(), list.end(), [](const Json& name) { return name.is_string(); }))
+      return illegal("symbols");
     wanted = list.get<std::vector<std::string>>();
   }
   Json symbols = Json::array();

@@ -34,7 +34,8 @@ std::string lowercase(std::string_view text) {
 Status check(const SimOptions& options) {
   const auto bad = [](const std::string& why) { return make_error(ErrorKind::kInvalidInput, "simulated exchange: " + why); };
   if (options.speed < 0 || options.play_rate < 0 || options.trades_max < 0) return bad("speed, play rate and trades must not be negative");
-  if (options.play_file.empty() && (options.symbols.empty() || options.trades_per_second <= 0)) return bad("a random market needs symbols and a rate above 0");
+  if (options.play_file.empty() && (options.symbols.empty() || options.trades_per_second <= 0))
+    return bad("a random market needs symbols and a rate above 0");
   if (!options.play_file.empty() && options.play_symbol.empty()) return bad("a played file needs a symbol");
   return {};
 }
@@ -96,7 +97,8 @@ struct SimExchange::Impl final : HttpHandler {
 /// A WebSocket client. Its subscriptions are under the exchange's lock.
 class SimExchange::Impl::Client final : public WsSessionHandler, public std::enable_shared_from_this<Client> {
  public:
-  Client(Impl& exchange, StreamSubscriptions subscriptions, TimeUnit unit) : unit(unit), exchange_(exchange), wanted_(std::move(subscriptions)) {}
+  Client(Impl& exchange, StreamSubscriptions subscriptions, TimeUnit unit)
+      : unit(unit), exchange_(exchange), wanted_(std::move(subscriptions)) {}
 
   void on_open(std::shared_ptr<WsSession> opened) override {
     const std::lock_guard lock(exchange_.mutex);
@@ -166,7 +168,8 @@ Status SimExchange::Impl::make_books() {
   }
   const TimestampUs start = options.start_time.us != 0 ? options.start_time : system_clock().now();
   for (const std::string& symbol : options.symbols)
-    add(symbol, make_random_market({symbol, options.seed, options.trades_per_second / static_cast<double>(options.symbols.size()), start, options.trades_max}));
+    add(symbol, make_random_market({symbol, options.seed, options.trades_per_second / static_cast<double>(options.symbols.size()), start,
+                                    options.trades_max}));
   return {};
 }
 
@@ -247,7 +250,8 @@ size_t SimExchange::Impl::step_all(int64_t now_us) {
   size_t happened = 0;
   if (is_paused || (options.speed == SimOptions::kSpeedMax && !clients_have_room())) return 0;
   for (auto& [symbol, book] : books)
-    for (size_t i = 0; i < kBatch && book.is_started && book.pending && book.due_us <= static_cast<double>(now_us); ++i, ++happened) happen(book, now_us);
+    for (size_t i = 0; i < kBatch && book.is_started && book.pending && book.due_us <= static_cast<double>(now_us); ++i, ++happened)
+      happen(book, now_us);
   return happened;
 }
 

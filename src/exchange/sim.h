@@ -50,25 +50,25 @@ struct SimOptions {
   bool loop = false;              // begin the file again, with ids and times going on
 
   static constexpr double kSpeedMax = 0;
-  double speed = 1;               // played file: times as fast as recorded; random market: factor on trades_per_second; kSpeedMax: no pause
-  double play_rate = 0;           // played file: this many trades a second instead of recorded intervals; 0: as recorded
-  int64_t trades_max = 0;         // per symbol, then the market is quiet; 0: no end
+  double speed = 1;  // played file: times as fast as recorded; random market: factor on trades_per_second; kSpeedMax: no pause
+  double play_rate = 0;  // played file: this many trades a second instead of recorded intervals; 0: as recorded
+  int64_t trades_max = 0;  // per symbol, then the market is quiet; 0: no end
   bool wait_for_subscriber = true;  // a symbol's market begins when somebody first subscribes to a stream of it
 
-  bool old_frames = false;        // order ids b and a in trade frames, as before 2024-06-18
-  bool event_time_is_now = false; // E: the clock's time; otherwise the trade's
+  bool old_frames = false;  // order ids b and a in trade frames, as before 2024-06-18
+  bool event_time_is_now = false;  // E: the clock's time; otherwise the trade's
   int64_t ping_interval_us = 20'000'000;
   int64_t pong_timeout_us = 60'000'000;
-  int messages_per_second_max = 5;    // a client that sends more is disconnected (1008); 0: no limit
-  size_t streams_max = 1024;          // per connection
+  int messages_per_second_max = 5;  // a client that sends more is disconnected (1008); 0: no limit
+  size_t streams_max = 1024;  // per connection
   size_t client_queue_bytes_max = 16 << 20;
   size_t ledger_trades_max = 4'000'000;  // per symbol; older ones are forgotten
 };
 
 struct SimCounts {
-  uint64_t trades = 0;           // that happened, all symbols
-  uint64_t frames = 0;           // queued for clients
-  uint64_t connections = 0;      // WebSockets opened so far
+  uint64_t trades = 0;  // that happened, all symbols
+  uint64_t frames = 0;  // queued for clients
+  uint64_t connections = 0;  // WebSockets opened so far
   uint64_t connections_open = 0;
   uint64_t disconnected_slow = 0;
   uint64_t rest_requests = 0;
@@ -85,7 +85,7 @@ class SimExchange {
   SimExchange& operator=(const SimExchange&) = delete;
 
   [[nodiscard]] uint16_t port() const;
-  [[nodiscard]] std::string ws_url() const;    // "ws://127.0.0.1:9443", without a path
+  [[nodiscard]] std::string ws_url() const;  // "ws://127.0.0.1:9443", without a path
   [[nodiscard]] std::string rest_url() const;  // "http://127.0.0.1:9443"
   /// The authority that clients are to trust, PEM; empty without TLS.
   [[nodiscard]] const std::string& ca_pem() const;

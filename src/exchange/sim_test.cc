@@ -137,7 +137,9 @@ TEST(Sim, AfterACutTheFeedComesBackAndMissesOnlyWhatHappenedMeanwhile) {
 // A WebSocket client that collects texts.
 class Texts : public WsClientHandler {
  public:
-  void on_open() override { note([&] { is_open = true; }); }
+  void on_open() override {
+    note([&] { is_open = true; });
+  }
   void on_message(std::string_view bytes, bool, TimestampUs) override {
     note([&] { texts.emplace_back(bytes); });
   }
@@ -167,7 +169,13 @@ class Texts : public WsClientHandler {
 };
 
 TEST(Sim, RawStreamsSubscriptionsAndMicroseconds) {
-  const auto sim = SimExchange::start({.seed = 3, .start_time = {1'700'000'000'000'123}, .speed = SimOptions::kSpeedMax, .trades_max = 10, .ping_interval_us = 50'000, .messages_per_second_max = 0}).value();
+  const auto sim = SimExchange::start({.seed = 3,
+                                       .start_time = {1'700'000'000'000'123},
+                                       .speed = SimOptions::kSpeedMax,
+                                       .trades_max = 10,
+                                       .ping_interval_us = 50'000,
+                                       .messages_per_second_max = 0})
+                       .value();
   Texts texts;
   WsClient client({.url = sim->ws_url() + "/ws?timeUnit=microsecond"}, texts);
   ASSERT_TRUE(texts.wait([&] { return texts.is_open; }));
@@ -197,16 +205,23 @@ TEST(Sim, EndsWhoSendsTooMuchAndWhoTakesTooLittle) {
   EXPECT_EQ(flood.end->code, 1008);
 
   RawSocket slow = RawSocket::connect(sim->port());
-  slow.send("GET /ws/btcusdt@trade HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+  slow.send(
+      "GET /ws/btcusdt@trade HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: "
+      "13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
   for (int i = 0; i < 500 && sim->counts().disconnected_slow == 0; ++i) std::this_thread::sleep_for(10ms);
   EXPECT_EQ(sim->counts().disconnected_slow, 1u);
 }
 
 TEST(Sim, AnswersRestAsDocumented) {
-  const auto sim = SimExchange::start({.start_time = {1'700'000'000'000'000}, .speed = SimOptions::kSpeedMax, .trades_max = 1500, .wait_for_subscriber = false}).value();
+  const auto sim =
+      SimExchange::start(
+          {.start_time = {1'700'000'000'000'000}, .speed = SimOptions::kSpeedMax, .trades_max = 1500, .wait_for_subscriber = false})
+          .value();
   for (int i = 0; i < 500 && !sim->is_finished(); ++i) std::this_thread::sleep_for(10ms);
   HttpClient client;
-  const auto get = [&](const std::string& target, const HttpHeaders& headers = {}) { return client.get(sim->rest_url() + target, headers).value(); };
+  const auto get = [&](const std::string& target, const HttpHeaders& headers = {}) {
+    return client.get(sim->rest_url() + target, headers).value();
+  };
   EXPECT_EQ(get("/api/v3/ping").body, "{}");
   EXPECT_THAT(get("/api/v3/time").body, testing::MatchesRegex(R"(\{"serverTime":[0-9]{13}\})"));
   EXPECT_THAT(get("/api/v3/time", {{"X-MBX-TIME-UNIT", "MICROSECOND"}}).body, testing::MatchesRegex(R"(\{"serverTime":[0-9]{16}\})"));
@@ -218,7 +233,8 @@ TEST(Sim, AnswersRestAsDocumented) {
   const HttpAnswer unknown = get("/api/v3/exchangeInfo?symbol=NOPE");
   EXPECT_EQ(unknown.status, 400);
   EXPECT_EQ(unknown.body, R"({"code":-1121,"msg":"Invalid symbol."})");
-  EXPECT_EQ(get("/api/v3/historicalTrades").body, R"({"code":-1102,"msg":"Mandatory parameter 'symbol' was not sent, was empty/null, or malformed."})");
+  EXPECT_EQ(get("/api/v3/historicalTrades").body,
+            R"({"code":-1102,"msg":"Mandatory parameter 'symbol' was not sent, was empty/null, or malformed."})");
   EXPECT_EQ(get("/api/v3/historicalTrades?symbol=BTCUSDT&limit=1001").status, 400);
   EXPECT_EQ(get("/api/v3/historicalTrades?symbol=BTCUSDT&fromId=x").status, 400);
   EXPECT_EQ(get("/api/v3/nothing").status, 404);

@@ -45,7 +45,8 @@ std::vector<std::string> subscribe_messages(const std::vector<std::string>& stre
   std::vector<std::string> messages;
   for (size_t begin = 0; begin < streams.size(); begin += per_message) {
     const size_t end = std::min(streams.size(), begin + per_message);
-    messages.push_back("{\"method\":\"SUBSCRIBE\",\"params\":[\"" + joined(streams, begin, end, "\",\"") + "\"],\"id\":" + std::to_string(messages.size() + 1) + "}");
+    messages.push_back("{\"method\":\"SUBSCRIBE\",\"params\":[\"" + joined(streams, begin, end, "\",\"") +
+                       "\"],\"id\":" + std::to_string(messages.size() + 1) + "}");
   }
   return messages;
 }
@@ -62,18 +63,20 @@ struct FeedMetrics {
   Counter& messages = metrics().counter("k2_binance_messages_received_total", "WebSocket messages received from Binance.");
   Counter& reconnects = metrics().counter("k2_binance_reconnects_total", "Connections to Binance made after the first.");
   Counter& bytes = metrics().counter("k2_feed_received_bytes_total", "Bytes of messages received by feeds.", {{"exchange", "binance"}});
-  Gauge& last_frame = metrics().gauge("k2_feed_last_frame_timestamp_seconds", "When the last message came, Unix time.", {{"exchange", "binance"}});
+  Gauge& last_frame =
+      metrics().gauge("k2_feed_last_frame_timestamp_seconds", "When the last message came, Unix time.", {{"exchange", "binance"}});
 
   Counter& errors(std::string_view reason) {
-    return metrics().counter("k2_binance_errors_total", "Connections to Binance that failed or were lost.", {{"reason", std::string(reason)}});
+    return metrics().counter("k2_binance_errors_total", "Connections to Binance that failed or were lost.",
+                             {{"reason", std::string(reason)}});
   }
 };
 
 FeedMetrics& feed_metrics() {
   static FeedMetrics* all = [] {
     auto* made = new FeedMetrics;
-    for (const auto reason : {WsEnd::Reason::kClosedByServer, WsEnd::Reason::kConnectFailed, WsEnd::Reason::kProtocol, WsEnd::Reason::kNetwork,
-                              WsEnd::Reason::kIdle, WsEnd::Reason::kWriteStall})
+    for (const auto reason : {WsEnd::Reason::kClosedByServer, WsEnd::Reason::kConnectFailed, WsEnd::Reason::kProtocol,
+                              WsEnd::Reason::kNetwork, WsEnd::Reason::kIdle, WsEnd::Reason::kWriteStall})
       made->errors(ws_end_name(reason));
     made->errors("stale");
     return made;
@@ -95,7 +98,8 @@ Result<std::vector<std::string>> binance_streams(const BinanceFeedOptions& optio
   for (const std::string& symbol : options.symbols)
     for (const std::string& channel : options.channels) {
       if (!is_name(symbol) || channel.empty() || !is_name(channel.substr(0, channel.find('@'))))
-        return make_error(ErrorKind::kInvalidInput, "Binance stream: \"" + symbol + "\" with channel \"" + channel + "\" is no stream name");
+        return make_error(ErrorKind::kInvalidInput,
+                          "Binance stream: \"" + symbol + "\" with channel \"" + channel + "\" is no stream name");
       streams.push_back(lowercase(symbol) + "@" + channel);
     }
   if (streams.empty()) return make_error(ErrorKind::kInvalidInput, "Binance feed: no symbol or no channel");
@@ -118,7 +122,8 @@ Result<BinanceConnectPlan> plan_binance_connection(const BinanceFeedOptions& opt
   }
   for (const std::string& endpoint : options.endpoints) {
     K2_TRY(const Url url, parse_url(endpoint));
-    if (url.scheme != "ws" && url.scheme != "wss") return make_error(ErrorKind::kInvalidInput, "Binance endpoint \"" + endpoint + "\": want ws:// or wss://");
+    if (url.scheme != "ws" && url.scheme != "wss")
+      return make_error(ErrorKind::kInvalidInput, "Binance endpoint \"" + endpoint + "\": want ws:// or wss://");
     plan.urls.push_back(connect_url(url, in_url, options.microseconds && knows_microseconds(url)));
   }
   if (plan.urls.empty()) return make_error(ErrorKind::kInvalidInput, "Binance feed: no endpoint");
@@ -204,12 +209,15 @@ struct BinanceFeed::Impl {
 
 void BinanceFeed::Impl::note_end(const WsEnd& end) {
   // We drop a connection because it fell silent or because it never opened.
-  const std::string_view reason = drop_reason.empty() ? ws_end_name(end.reason) : drop_reason == "stale" ? "stale" : ws_end_name(WsEnd::Reason::kConnectFailed);
+  const std::string_view reason = drop_reason.empty()      ? ws_end_name(end.reason)
+                                  : drop_reason == "stale" ? "stale"
+                                                           : ws_end_name(WsEnd::Reason::kConnectFailed);
   if (session.state() == SessionState::kStopped) return;
   feed_metrics().errors(reason).add();
   ++shown.errors;
   shown.last_error = drop_reason.empty() ? end.text : drop_reason;
-  log_warning("feed_disconnected", {{"url", plan.urls[session.endpoint()]}, {"reason", reason}, {"code", end.code}, {"text", shown.last_error}});
+  log_warning("feed_disconnected",
+              {{"url", plan.urls[session.endpoint()]}, {"reason", reason}, {"code", end.code}, {"text", shown.last_error}});
 }
 
 // With the mutex held.
@@ -225,7 +233,8 @@ void BinanceFeed::Impl::take_events(int64_t now_us) {
     note_end(event.end);
     session.ended(now_us);
     drop_reason.clear();
-    if (session.state() == SessionState::kExhausted) log_error("feed_exhausted", {{"endpoints", plan.urls.size()}, {"last_error", shown.last_error}});
+    if (session.state() == SessionState::kExhausted)
+      log_error("feed_exhausted", {{"endpoints", plan.urls.size()}, {"last_error", shown.last_error}});
   }
 }
 

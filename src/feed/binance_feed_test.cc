@@ -37,7 +37,8 @@ TEST(BinanceFeed, ManyStreamsAreSubscribedToInMessages) {
   options.streams_per_message = 2;
   const BinanceConnectPlan plan = plan_binance_connection(options).value();
   EXPECT_THAT(plan.urls, ElementsAre("ws://a:1/stream?timeUnit=MICROSECOND"));
-  EXPECT_THAT(plan.subscribe_messages, ElementsAre(R"({"method":"SUBSCRIBE","params":["a@trade","b@trade"],"id":1})", R"({"method":"SUBSCRIBE","params":["c@trade"],"id":2})"));
+  EXPECT_THAT(plan.subscribe_messages, ElementsAre(R"({"method":"SUBSCRIBE","params":["a@trade","b@trade"],"id":1})",
+                                                   R"({"method":"SUBSCRIBE","params":["c@trade"],"id":2})"));
 }
 
 TEST(BinanceFeed, SymbolsOutsideAsciiArePercentEncodedAndOddOnesRefused) {
@@ -219,7 +220,8 @@ TEST(BinanceRest, AsksAndHandsTheBodyOn) {
   EXPECT_EQ(answer.used_weight_minute, 45);
   EXPECT_TRUE(rest.historical_trades("BTCUSDT", 7, 10));
   EXPECT_TRUE(rest.agg_trades_between("BTCUSDT", 1, 2));
-  EXPECT_THAT(venue.targets, ElementsAre("/api/v3/exchangeInfo?symbols=%5B%22BTCUSDT%22%2C%22%EF%BC%91%22%5D", "/api/v3/historicalTrades?symbol=BTCUSDT&fromId=7&limit=10",
+  EXPECT_THAT(venue.targets, ElementsAre("/api/v3/exchangeInfo?symbols=%5B%22BTCUSDT%22%2C%22%EF%BC%91%22%5D",
+                                         "/api/v3/historicalTrades?symbol=BTCUSDT&fromId=7&limit=10",
                                          "/api/v3/aggTrades?symbol=BTCUSDT&startTime=1&endTime=2&limit=1000"));
 }
 
@@ -227,7 +229,9 @@ TEST(BinanceRest, HonoursRateLimitsAndGoesToTheNextEndpoint) {
   FakeVenue busy;
   FakeVenue other;
   int asked = 0;
-  busy.rest = [&](const HttpRequest&) { return ++asked, HttpResponse{.status = 429, .headers = {{"Retry-After", "30"}}, .body = R"({"code":-1003,"msg":"Too many requests"})"}; };
+  busy.rest = [&](const HttpRequest&) {
+    return ++asked, HttpResponse{.status = 429, .headers = {{"Retry-After", "30"}}, .body = R"({"code":-1003,"msg":"Too many requests"})"};
+  };
   other.rest = [](const HttpRequest&) { return HttpResponse{.body = "ok"}; };
   BinanceRest both({.endpoints = {busy.server->url(), other.server->url()}});
   EXPECT_EQ(both.time().value().endpoint, other.server->url());

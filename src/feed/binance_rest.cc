@@ -48,7 +48,9 @@ struct BinanceRest::Impl {
 Result<BinanceRestAnswer> BinanceRest::Impl::get_from(Endpoint& endpoint, const std::string& target) {
   const std::string what = "GET " + endpoint.origin + target;
   const int64_t closed_us = endpoint.closed_until_us - now_us();
-  if (closed_us > 0) return make_error(ErrorKind::kUnavailable, what + ": not asked, as its rate limit holds for another " + std::to_string(closed_us / 1000) + " ms");
+  if (closed_us > 0)
+    return make_error(ErrorKind::kUnavailable,
+                      what + ": not asked, as its rate limit holds for another " + std::to_string(closed_us / 1000) + " ms");
   HttpHeaders headers;
   if (options.microseconds) headers.add("X-MBX-TIME-UNIT", "MICROSECOND");
   K2_TRY(HttpAnswer answer, client.get(endpoint.origin + target, headers));
@@ -91,16 +93,18 @@ Result<BinanceRestAnswer> BinanceRest::exchange_info(const std::vector<std::stri
 Result<BinanceRestAnswer> BinanceRest::time() { return impl_->get("/api/v3/time"); }
 
 Result<BinanceRestAnswer> BinanceRest::historical_trades(std::string_view symbol, int64_t from_id, int limit) {
-  return impl_->get("/api/v3/historicalTrades?symbol=" + percent_encode(symbol) + "&fromId=" + std::to_string(from_id) + "&limit=" + std::to_string(limit));
+  return impl_->get("/api/v3/historicalTrades?symbol=" + percent_encode(symbol) + "&fromId=" + std::to_string(from_id) +
+                    "&limit=" + std::to_string(limit));
 }
 
 Result<BinanceRestAnswer> BinanceRest::agg_trades_from(std::string_view symbol, int64_t from_agg_id, int limit) {
-  return impl_->get("/api/v3/aggTrades?symbol=" + percent_encode(symbol) + "&fromId=" + std::to_string(from_agg_id) + "&limit=" + std::to_string(limit));
+  return impl_->get("/api/v3/aggTrades?symbol=" + percent_encode(symbol) + "&fromId=" + std::to_string(from_agg_id) +
+                    "&limit=" + std::to_string(limit));
 }
 
 Result<BinanceRestAnswer> BinanceRest::agg_trades_between(std::string_view symbol, int64_t start_us, int64_t end_us, int limit) {
-  return impl_->get("/api/v3/aggTrades?symbol=" + percent_encode(symbol) + "&startTime=" + std::to_string(start_us) + "&endTime=" + std::to_string(end_us) +
-                    "&limit=" + std::to_string(limit));
+  return impl_->get("/api/v3/aggTrades?symbol=" + percent_encode(symbol) + "&startTime=" + std::to_string(start_us) +
+                    "&endTime=" + std::to_string(end_us) + "&limit=" + std::to_string(limit));
 }
 
 int64_t BinanceRest::retry_after_us() const {

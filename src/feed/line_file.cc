@@ -20,7 +20,9 @@ constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 
 std::string place(const std::string& path) { return "file " + path; }
 
-std::unexpected<Error> refuse(ErrorKind kind, const std::string& path, const std::string& why) { return make_error(kind, place(path) + ": " + why); }
+std::unexpected<Error> refuse(ErrorKind kind, const std::string& path, const std::string& why) {
+  return make_error(kind, place(path) + ": " + why);
+}
 
 std::unexpected<Error> system_error(const std::string& path, const char* what, int error) {
   const ErrorKind kind = error == ENOENT || error == ENOTDIR ? ErrorKind::kNotFound : ErrorKind::kUnavailable;
@@ -39,7 +41,9 @@ class Source {
 class FileDescriptor {
  public:
   explicit FileDescriptor(int fd) : fd_(fd) {}
-  ~FileDescriptor() { if (fd_ >= 0) ::close(fd_); }
+  ~FileDescriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
   FileDescriptor(const FileDescriptor&) = delete;
   FileDescriptor& operator=(const FileDescriptor&) = delete;
   [[nodiscard]] int get() const { return fd_; }
@@ -86,12 +90,14 @@ class ZipSource final : public Source {
     zip_stat_t stat;
     if (zip_stat_index(archive.get(), 0, 0, &stat) != 0) return refuse(ErrorKind::kCorrupt, path, zip_strerror(archive.get()));
     constexpr zip_uint64_t kWanted = ZIP_STAT_SIZE | ZIP_STAT_COMP_SIZE;
-    if ((stat.valid & kWanted) != kWanted || stat.size > INT64_MAX / 2) return refuse(ErrorKind::kCorrupt, path, "the zip member has no size");
+    if ((stat.valid & kWanted) != kWanted || stat.size > INT64_MAX / 2)
+      return refuse(ErrorKind::kCorrupt, path, "the zip member has no size");
     if ((stat.valid & ZIP_STAT_ENCRYPTION_METHOD) != 0 && stat.encryption_method != ZIP_EM_NONE)
       return refuse(ErrorKind::kInvalidInput, path, "the zip member is encrypted");
     if (stat.size > kZipRatioFree && stat.size / kZipRatioMax > stat.comp_size)
-      return refuse(ErrorKind::kInvalidInput, path, "the zip member would grow from " + std::to_string(stat.comp_size) + " to " + std::to_string(stat.size) +
-                                                        " bytes, more than " + std::to_string(kZipRatioMax) + " times");
+      return refuse(ErrorKind::kInvalidInput, path,
+                    "the zip member would grow from " + std::to_string(stat.comp_size) + " to " + std::to_string(stat.size) +
+                        " bytes, more than " + std::to_string(kZipRatioMax) + " times");
     std::unique_ptr<zip_file_t, ZipFileClose> member(zip_fopen_index(archive.get(), 0, 0));
     if (!member) return refuse(ErrorKind::kInvalidInput, path, std::string("cannot read the zip member: ") + zip_strerror(archive.get()));
     return std::unique_ptr<Source>(new ZipSource(path, std::move(archive), std::move(member), static_cast<int64_t>(stat.size)));
@@ -100,11 +106,15 @@ class ZipSource final : public Source {
   Result<size_t> read(char* to, size_t size) override {
     const zip_int64_t got = zip_fread(member_.get(), to, size);
     // Reading the last byte checks the CRC-32.
-    if (got < 0) return refuse(ErrorKind::kCorrupt, path_, "the zip member is damaged after " + std::to_string(bytes_read_) + " bytes: " + zip_file_strerror(member_.get()));
+    if (got < 0)
+      return refuse(ErrorKind::kCorrupt, path_,
+                    "the zip member is damaged after " + std::to_string(bytes_read_) + " bytes: " + zip_file_strerror(member_.get()));
     bytes_read_ += got;
-    if (bytes_read_ > bytes_total_) return refuse(ErrorKind::kCorrupt, path_, "the zip member is longer than the announced " + std::to_string(bytes_total_) + " bytes");
+    if (bytes_read_ > bytes_total_)
+      return refuse(ErrorKind::kCorrupt, path_, "the zip member is longer than the announced " + std::to_string(bytes_total_) + " bytes");
     if (got == 0 && bytes_read_ < bytes_total_)
-      return refuse(ErrorKind::kCorrupt, path_, "the zip member ends after " + std::to_string(bytes_read_) + " of " + std::to_string(bytes_total_) + " bytes");
+      return refuse(ErrorKind::kCorrupt, path_,
+                    "the zip member ends after " + std::to_string(bytes_read_) + " of " + std::to_string(bytes_total_) + " bytes");
     return static_cast<size_t>(got);
   }
   int64_t bytes_total() const override { return bytes_total_; }
@@ -112,7 +122,8 @@ class ZipSource final : public Source {
  private:
   static constexpr zip_uint64_t kZipRatioMax = static_cast<zip_uint64_t>(LineFile::kZipRatioMax);
 
-  ZipSource(std::string path, std::unique_ptr<zip_t, ZipClose> archive, std::unique_ptr<zip_file_t, ZipFileClose> member, int64_t bytes_total)
+  ZipSource(std::string path, std::unique_ptr<zip_t, ZipClose> archive, std::unique_ptr<zip_file_t, ZipFileClose> member,
+            int64_t bytes_total)
       : path_(std::move(path)), archive_(std::move(archive)), member_(std::move(member)), bytes_total_(bytes_total) {}
 
   static std::string zip_error_text(int code) {

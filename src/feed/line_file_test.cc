@@ -32,7 +32,8 @@ struct LineFileTest : testing::Test {
     return (dir / name).string();
   }
 
-  std::string write_zip(const std::string& name, const std::vector<std::pair<std::string, std::string>>& members, const char* password = nullptr) const {
+  std::string write_zip(const std::string& name, const std::vector<std::pair<std::string, std::string>>& members,
+                        const char* password = nullptr) const {
     const std::string path = (dir / name).string();
     zip_t* archive = zip_open(path.c_str(), ZIP_CREATE | ZIP_TRUNCATE, nullptr);
     for (const auto& [member, bytes] : members) {
@@ -86,7 +87,8 @@ TEST_F(LineFileTest, BinaryContentIsLinesLikeAnyOther) {
 
 TEST_F(LineFileTest, AZipGivesTheSameLinesAsItsMember) {
   std::string text;
-  for (int i = 0; i < 200'000; ++i) text += "553287559,39432." + std::to_string(i * 7919 % 99'991) + ",0.000263,10.37,1610064000278,True,True\n";
+  for (int i = 0; i < 200'000; ++i)
+    text += "553287559,39432." + std::to_string(i * 7919 % 99'991) + ",0.000263,10.37,1610064000278,True,True\n";
   const auto plain = lines_of(write("a.csv", text)).value();
   EXPECT_EQ(plain.size(), 200'000u);
   EXPECT_EQ(lines_of(write_zip("a.bin", {{"a.csv", text}})).value(), plain);

@@ -23,13 +23,13 @@ namespace k2 {
 struct SessionPolicy {
   int64_t backoff_first_us = 5'000'000;
   int64_t backoff_max_us = 60'000'000;
-  double backoff_jitter = 0.1;             // at most this part is added, by chance
-  int attempts_max = 10;                   // in a row on one endpoint
-  int rounds_max = 0;                      // times through all endpoints without success; 0: for ever
-  int64_t connect_timeout_us = 15'000'000; // from kConnect to opened()
-  int64_t stable_after_us = 30'000'000;    // live for so long: the next failure is a first one
-  int64_t stale_after_us = 90'000'000;     // no byte, not even a ping, for so long: replaced; 0: never
-  int64_t send_interval_us = 500'000;      // between our messages; Binance allows 5 a second and bans who sends more
+  double backoff_jitter = 0.1;  // at most this part is added, by chance
+  int attempts_max = 10;  // in a row on one endpoint
+  int rounds_max = 0;  // times through all endpoints without success; 0: for ever
+  int64_t connect_timeout_us = 15'000'000;  // from kConnect to opened()
+  int64_t stable_after_us = 30'000'000;  // live for so long: the next failure is a first one
+  int64_t stale_after_us = 90'000'000;  // no byte, not even a ping, for so long: replaced; 0: never
+  int64_t send_interval_us = 500'000;  // between our messages; Binance allows 5 a second and bans who sends more
 };
 
 enum class SessionState { kBackingOff, kConnecting, kSubscribing, kLive, kExhausted, kStopped };
@@ -42,7 +42,7 @@ struct SessionConnect {
 struct SessionSend {
   std::string text;
 };
-struct SessionDrop {    // end the connection now, then report ended()
+struct SessionDrop {  // end the connection now, then report ended()
   std::string reason;
 };
 struct SessionWait {
@@ -51,10 +51,10 @@ struct SessionWait {
 using SessionAction = std::variant<SessionWait, SessionConnect, SessionSend, SessionDrop>;
 
 struct SessionCounts {
-  uint64_t connects = 0;     // connections that opened
-  uint64_t reconnects = 0;   // of those, all but the first
-  uint64_t failures = 0;     // attempts that never opened, and connections that ended without being asked to
-  uint64_t failovers = 0;    // moves to another endpoint
+  uint64_t connects = 0;  // connections that opened
+  uint64_t reconnects = 0;  // of those, all but the first
+  uint64_t failures = 0;  // attempts that never opened, and connections that ended without being asked to
+  uint64_t failovers = 0;  // moves to another endpoint
 };
 
 class Session {
@@ -92,12 +92,12 @@ class Session {
   uint64_t random_;
   SessionState state_ = SessionState::kBackingOff;
   bool connection_exists_ = false;  // between SessionConnect and ended()
-  bool dropping_ = false;           // SessionDrop was given
+  bool dropping_ = false;  // SessionDrop was given
   size_t endpoint_ = 0;
   int failures_in_row_ = 0;
-  int rounds_ = 0;                  // endpoint lists gone through without success
+  int rounds_ = 0;  // endpoint lists gone through without success
   size_t next_message_ = 0;
-  int64_t due_us_ = INT64_MIN;      // kBackingOff: when to connect
+  int64_t due_us_ = INT64_MIN;  // kBackingOff: when to connect
   int64_t connect_started_us_ = 0;
   int64_t live_since_us_ = 0;
   int64_t next_send_us_ = INT64_MIN;

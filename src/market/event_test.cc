@@ -16,8 +16,7 @@ TEST(Event, TopicsNameAssetClassChannelAndExchange) {
 
 TEST(Event, EnumNamesRoundTrip) {
   for (const char* name : {"BUY", "SELL", "SELL_SHORT", "UNKNOWN"}) EXPECT_EQ(side_name(parse_side(name).value()), name);
-  for (const char* name : {"equities", "crypto", "futures", "options"})
-    EXPECT_EQ(asset_class_name(parse_asset_class(name).value()), name);
+  for (const char* name : {"equities", "crypto", "futures", "options"}) EXPECT_EQ(asset_class_name(parse_asset_class(name).value()), name);
   EXPECT_FALSE(parse_side("buy"));
 }
 

@@ -16,9 +16,10 @@ InstrumentTable InstrumentTable::binance_defaults() {
 Result<Instrument> InstrumentTable::parse_entry(std::string_view entry) {
   const size_t equals = entry.find('=');
   const size_t slash = entry.find('/', equals == std::string_view::npos ? 0 : equals);
-  if (equals == std::string_view::npos || slash == std::string_view::npos || equals == 0 || slash == equals + 1 || slash + 1 == entry.size() ||
-      entry.find('/', slash + 1) != std::string_view::npos)
-    return make_error(ErrorKind::kInvalidInput, "instrument: cannot read \"" + std::string(entry.substr(0, 64)) + "\": want SYMBOL=BASE/QUOTE, as BTCUSDT=BTC/USDT");
+  if (equals == std::string_view::npos || slash == std::string_view::npos || equals == 0 || slash == equals + 1 ||
+      slash + 1 == entry.size() || entry.find('/', slash + 1) != std::string_view::npos)
+    return make_error(ErrorKind::kInvalidInput,
+                      "instrument: cannot read \"" + std::string(entry.substr(0, 64)) + "\": want SYMBOL=BASE/QUOTE, as BTCUSDT=BTC/USDT");
   return Instrument{.symbol = std::string(entry.substr(0, equals)),
                     .base_currency = std::string(entry.substr(equals + 1, slash - equals - 1)),
                     .quote_currency = std::string(entry.substr(slash + 1)),
@@ -27,7 +28,8 @@ Result<Instrument> InstrumentTable::parse_entry(std::string_view entry) {
 
 Status InstrumentTable::set(Instrument instrument) {
   if (instrument.symbol.empty() || instrument.quote_currency.empty())
-    return make_error(ErrorKind::kInvalidInput, "instrument: \"" + instrument.symbol + "\" with quote currency \"" + instrument.quote_currency + "\": neither may be empty");
+    return make_error(ErrorKind::kInvalidInput, "instrument: \"" + instrument.symbol + "\" with quote currency \"" +
+                                                    instrument.quote_currency + "\": neither may be empty");
   std::string symbol = instrument.symbol;
   by_symbol_.insert_or_assign(std::move(symbol), std::move(instrument));
   return {};

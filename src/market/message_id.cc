@@ -49,8 +49,8 @@ Result<MessageId> MessageId::parse(std::string_view text) {
 
 Result<int64_t> ordinal_sequence(int32_t days_since_epoch, int64_t ordinal) {
   if (days_since_epoch < 0 || days_since_epoch >= (1 << (62 - kOrdinalBits)) || ordinal < 0 || ordinal >= (int64_t{1} << kOrdinalBits))
-    return make_error(ErrorKind::kInvalidInput, "message_id: day " + std::to_string(days_since_epoch) + " or ordinal " +
-                                                    std::to_string(ordinal) + " out of range");
+    return make_error(ErrorKind::kInvalidInput,
+                      "message_id: day " + std::to_string(days_since_epoch) + " or ordinal " + std::to_string(ordinal) + " out of range");
   return int64_t{days_since_epoch} << kOrdinalBits | ordinal;
 }
 

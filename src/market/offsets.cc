@@ -18,9 +18,7 @@ std::string offsets_json(const Offsets& offsets) {
 }
 
 Result<Offsets> parse_offsets_json(std::string_view text) {
-  const auto corrupt = [&] {
-    return make_error(ErrorKind::kCorrupt, "offsets: cannot read \"" + std::string(text.substr(0, 200)) + "\"");
-  };
+  const auto corrupt = [&] { return make_error(ErrorKind::kCorrupt, "offsets: cannot read \"" + std::string(text.substr(0, 200)) + "\""); };
   const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return corrupt();
   Offsets offsets;

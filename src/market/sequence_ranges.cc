@@ -14,8 +14,8 @@ bool SequenceRanges::insert(int64_t sequence) {
     return true;
   }
   // The first range that ends at or after sequence - 1 is the only one that may hold it or touch it from below.
-  const auto next = std::lower_bound(ranges_.begin(), ranges_.end(), sequence - 1,
-                                     [](const Range& range, int64_t value) { return range.last < value; });
+  const auto next =
+      std::lower_bound(ranges_.begin(), ranges_.end(), sequence - 1, [](const Range& range, int64_t value) { return range.last < value; });
   if (next == ranges_.end()) {
     ranges_.push_back({sequence, sequence});
     return true;

@@ -28,9 +28,11 @@ Result<std::string> request_head(const Request& request, const std::string& user
   std::string head = std::string(request.method) + " " + request.url.target + " HTTP/1.1\r\nHost: " + request.url.authority() + "\r\n";
   if (request.headers.find("User-Agent") == nullptr) head += "User-Agent: " + user_agent + "\r\n";
   if (request.headers.find("Accept") == nullptr) head += "Accept: */*\r\n";
-  if (!request.body.empty() || request.method == "POST" || request.method == "PUT") head += "Content-Length: " + std::to_string(request.body.size()) + "\r\n";
+  if (!request.body.empty() || request.method == "POST" || request.method == "PUT")
+    head += "Content-Length: " + std::to_string(request.body.size()) + "\r\n";
   for (const auto& [name, value] : request.headers) {
-    if (name.empty() || !is_field_text(name) || !is_field_text(value)) return make_error(ErrorKind::kInvalidInput, "HTTP request: a header with a line break");
+    if (name.empty() || !is_field_text(name) || !is_field_text(value))
+      return make_error(ErrorKind::kInvalidInput, "HTTP request: a header with a line break");
     head += name + ": " + value + "\r\n";
   }
   return head + "\r\n";
@@ -167,7 +169,8 @@ Task<Result<HttpAnswer>> HttpClient::Impl::exchange(const Request& request, std:
   const auto end_of_wait = [&](const std::string& why, bool is_sent) {
     if (is_cancelled) return Error{ErrorKind::kCancelled, context + ": cancelled"};
     const bool may_have_happened = is_sent && !request.may_be_repeated();
-    return Error{may_have_happened ? ErrorKind::kUnknownOutcome : ErrorKind::kUnavailable, context + ": " + (timed_out ? std::string("time-out") : why)};
+    return Error{may_have_happened ? ErrorKind::kUnknownOutcome : ErrorKind::kUnavailable,
+                 context + ": " + (timed_out ? std::string("time-out") : why)};
   };
   for (;;) {
     std::unique_ptr<Transport> transport;
@@ -197,10 +200,12 @@ Task<Result<HttpAnswer>> HttpClient::Impl::exchange(const Request& request, std:
   }
 }
 
-Result<HttpAnswer> HttpClient::request(std::string_view method, std::string_view url_text, const HttpHeaders& headers, std::string_view body) {
+Result<HttpAnswer> HttpClient::request(std::string_view method, std::string_view url_text, const HttpHeaders& headers,
+                                       std::string_view body) {
   Impl& impl = *impl_;
   K2_TRY(Url url, parse_url(url_text));
-  if (url.scheme != "http" && url.scheme != "https") return make_error(ErrorKind::kInvalidInput, "\"" + std::string(url_text) + "\" is no http or https URL");
+  if (url.scheme != "http" && url.scheme != "https")
+    return make_error(ErrorKind::kInvalidInput, "\"" + std::string(url_text) + "\" is no http or https URL");
   K2_RETURN_IF_ERROR(impl.make_tls(url));
   const Request request{method, std::move(url), headers, body};
   K2_TRY(std::string message, request_head(request, impl.options.user_agent));
@@ -223,7 +228,8 @@ Result<HttpAnswer> HttpClient::request(std::string_view method, std::string_view
 
 Result<HttpAnswer> HttpClient::get(std::string_view url, const HttpHeaders& headers) { return request("GET", url, headers, {}); }
 
-Result<HttpAnswer> HttpClient::post(std::string_view url, std::string_view content_type, std::string_view body, const HttpHeaders& headers) {
+Result<HttpAnswer> HttpClient::post(std::string_view url, std::string_view content_type, std::string_view body,
+                                    const HttpHeaders& headers) {
   HttpHeaders all = headers;
   all.set("Content-Type", std::string(content_type));
   return request("POST", url, all, body);

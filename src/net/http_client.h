@@ -44,10 +44,12 @@ class HttpClient {
   [[nodiscard]] Result<HttpAnswer> get(std::string_view url, const HttpHeaders& headers = {});
 
   /// As get(), with a body; never sent twice. UnknownOutcome where the request was sent whole and no answer came.
-  [[nodiscard]] Result<HttpAnswer> post(std::string_view url, std::string_view content_type, std::string_view body, const HttpHeaders& headers = {});
+  [[nodiscard]] Result<HttpAnswer> post(std::string_view url, std::string_view content_type, std::string_view body,
+                                        const HttpHeaders& headers = {});
 
   /// Any method. Retried only if GET or HEAD.
-  [[nodiscard]] Result<HttpAnswer> request(std::string_view method, std::string_view url, const HttpHeaders& headers, std::string_view body);
+  [[nodiscard]] Result<HttpAnswer> request(std::string_view method, std::string_view url, const HttpHeaders& headers,
+                                           std::string_view body);
 
   /// Ends the running request, if any, and every later one, with Cancelled.
   void cancel();

@@ -17,15 +17,16 @@ using testing::HasSubstr;
 // A server that gives the next of `answers` to each request, on one connection after another as asked; "" closes.
 class ScriptedServer {
  public:
-  explicit ScriptedServer(std::vector<std::vector<std::string>> connections) : thread_([this, connections = std::move(connections)] {
-    for (const auto& answers : connections) {
-      RawSocket socket = server_.accept();
-      for (const std::string& answer : answers) {
-        requests.push_back(socket.receive_until("\r\n\r\n"));
-        if (!answer.empty()) socket.send(answer);
-      }
-    }
-  }) {}
+  explicit ScriptedServer(std::vector<std::vector<std::string>> connections)
+      : thread_([this, connections = std::move(connections)] {
+          for (const auto& answers : connections) {
+            RawSocket socket = server_.accept();
+            for (const std::string& answer : answers) {
+              requests.push_back(socket.receive_until("\r\n\r\n"));
+              if (!answer.empty()) socket.send(answer);
+            }
+          }
+        }) {}
   std::string url(const std::string& target = "/") const { return "http://127.0.0.1:" + std::to_string(server_.port()) + target; }
   void join() { thread_.join(); }
 
@@ -54,10 +55,11 @@ TEST(HttpClient, APostThatMayHaveHappenedIsAnUnknownOutcome) {
 }
 
 TEST(HttpClient, ReadsBodiesByLengthByChunksAndToTheEnd) {
-  ScriptedServer server({{"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 429 Slow Down\r\nRetry-After: 7\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"},
-                         {"HTTP/1.0 200 OK\r\n\r\nto the end"},
-                         {"HTTP/1.1 204 No Content\r\n\r\n"},
-                         {"HTTP/1.1 302 Found\r\nLocation: http://evil/\r\nContent-Length: 0\r\n\r\n"}});
+  ScriptedServer server(
+      {{"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 429 Slow Down\r\nRetry-After: 7\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"},
+       {"HTTP/1.0 200 OK\r\n\r\nto the end"},
+       {"HTTP/1.1 204 No Content\r\n\r\n"},
+       {"HTTP/1.1 302 Found\r\nLocation: http://evil/\r\nContent-Length: 0\r\n\r\n"}});
   const auto get = [&] { return HttpClient().get(server.url()).value(); };
   const HttpAnswer slow_down = get();
   EXPECT_EQ(slow_down.status, 429);
@@ -112,7 +114,8 @@ TEST(HttpClient, CanBeCancelledFromAnotherThread) {
 }
 
 TEST(HttpClient, RefusesWhatItCannotSend) {
-  for (const char* url : {"ws://a/", "nonsense", "http://a/\r\nX: y"}) EXPECT_EQ(HttpClient().get(url).error().kind, ErrorKind::kInvalidInput) << url;
+  for (const char* url : {"ws://a/", "nonsense", "http://a/\r\nX: y"})
+    EXPECT_EQ(HttpClient().get(url).error().kind, ErrorKind::kInvalidInput) << url;
   EXPECT_EQ(HttpClient().get("http://127.0.0.1:1/", {{"X", "a\r\nY: b"}}).error().kind, ErrorKind::kInvalidInput);
   EXPECT_EQ(HttpClient().get("http://127.0.0.1:1/").error().kind, ErrorKind::kUnavailable);
   EXPECT_EQ(HttpClient({.trust = {.ca_file = "/nonexistent"}}).get("https://127.0.0.1:1/").error().kind, ErrorKind::kInvalidInput);

@@ -17,7 +17,8 @@ void HttpHeaders::set(std::string_view name, std::string value) {
 }
 
 const std::string* HttpHeaders::find(std::string_view name) const {
-  const auto found = std::find_if(fields_.begin(), fields_.end(), [&](const Field& field) { return equal_ignoring_case(field.first, name); });
+  const auto found =
+      std::find_if(fields_.begin(), fields_.end(), [&](const Field& field) { return equal_ignoring_case(field.first, name); });
   return found == fields_.end() ? nullptr : &found->second;
 }
 
@@ -27,7 +28,8 @@ std::string_view HttpHeaders::get(std::string_view name) const {
 }
 
 size_t HttpHeaders::count(std::string_view name) const {
-  return static_cast<size_t>(std::count_if(fields_.begin(), fields_.end(), [&](const Field& field) { return equal_ignoring_case(field.first, name); }));
+  return static_cast<size_t>(
+      std::count_if(fields_.begin(), fields_.end(), [&](const Field& field) { return equal_ignoring_case(field.first, name); }));
 }
 
 namespace {
@@ -81,7 +83,8 @@ std::expected<HttpHeaders, HttpRefusal> parse_fields(std::string_view lines, con
     if (!is_token(name)) return refuse(400, "a header name with characters that are not allowed");
     const std::string_view value = trimmed(line.substr(colon + 1));
     if (!std::all_of(value.begin(), value.end(), is_value_character)) return refuse(400, "a control character in a header value");
-    if (headers.fields().size() == limits.fields_max) return refuse(431, "more than " + std::to_string(limits.fields_max) + " header fields");
+    if (headers.fields().size() == limits.fields_max)
+      return refuse(431, "more than " + std::to_string(limits.fields_max) + " header fields");
     headers.add(std::string(name), std::string(value));
   }
   return headers;
@@ -108,7 +111,8 @@ std::expected<Framing, HttpRefusal> parse_framing(const HttpHeaders& headers, in
     const std::string_view text = headers.get("Content-Length");
     uint64_t length = 0;
     const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), length);
-    if (status != std::errc() || end != text.data() + text.size() || text.size() > 19) return refuse(400, "a Content-Length that is no number");
+    if (status != std::errc() || end != text.data() + text.size() || text.size() > 19)
+      return refuse(400, "a Content-Length that is no number");
     framing.content_length = length;
   }
   return framing;
@@ -148,7 +152,8 @@ std::expected<std::optional<size_t>, HttpRefusal> find_head_end(std::string_view
     return refuse(414, "a request line longer than " + std::to_string(limits.start_line_bytes_max) + " bytes");
   // A line feed alone as the end of a request would otherwise be waited on until the time-out.
   const size_t line_feed = bytes.find('\n', searched);
-  if (line_feed != std::string_view::npos && (line_feed == 0 || bytes[line_feed - 1] != '\r')) return refuse(400, "a line feed without a carriage return");
+  if (line_feed != std::string_view::npos && (line_feed == 0 || bytes[line_feed - 1] != '\r'))
+    return refuse(400, "a line feed without a carriage return");
   const size_t end = bytes.find("\r\n\r\n", searched < 3 ? 0 : searched - 3);
   const size_t head_bytes = end == std::string_view::npos ? bytes.size() : end + 4;
   if (head_bytes > limits.head_bytes_max) return refuse(431, "a header larger than " + std::to_string(limits.head_bytes_max) + " bytes");
@@ -161,7 +166,8 @@ std::expected<HttpRequestHead, HttpRefusal> parse_request_head(std::string_view 
   const std::string_view line = take_line(head);
   const size_t first_space = line.find(' ');
   const size_t last_space = line.rfind(' ');
-  if (first_space == std::string_view::npos || first_space == last_space) return refuse(400, "a request line that is not METHOD TARGET VERSION");
+  if (first_space == std::string_view::npos || first_space == last_space)
+    return refuse(400, "a request line that is not METHOD TARGET VERSION");
 
   const std::string_view method = line.substr(0, first_space);
   const std::string_view target = line.substr(first_space + 1, last_space - first_space - 1);
@@ -202,7 +208,8 @@ Result<HttpResponseHead> parse_response_head(std::string_view head, const HttpHe
   out.minor_version = *version;
   const std::string_view code = line.size() > 9 && line[8] == ' ' ? line.substr(9, 3) : std::string_view();
   const auto [end, status] = std::from_chars(code.data(), code.data() + code.size(), out.status);
-  if (code.size() != 3 || status != std::errc() || end != code.data() + 3 || out.status < 100 || (line.size() > 12 && line[12] != ' ')) return broken("its status");
+  if (code.size() != 3 || status != std::errc() || end != code.data() + 3 || out.status < 100 || (line.size() > 12 && line[12] != ' '))
+    return broken("its status");
   auto headers = parse_fields(head, limits);
   if (!headers) return broken(headers.error().reason);
   out.headers = *std::move(headers);
@@ -236,7 +243,8 @@ std::expected<void, HttpRefusal> ChunkDecoder::begin_chunk() {
   const std::string_view digits = std::string_view(line_).substr(0, line_.find(';'));
   uint64_t size = 0;
   const auto [end, status] = std::from_chars(digits.data(), digits.data() + digits.size(), size, 16);
-  if (digits.empty() || digits.size() > 15 || status != std::errc() || end != digits.data() + digits.size()) return refuse(400, "a malformed chunk size");
+  if (digits.empty() || digits.size() > 15 || status != std::errc() || end != digits.data() + digits.size())
+    return refuse(400, "a malformed chunk size");
   if (!std::all_of(line_.begin(), line_.end(), is_value_character)) return refuse(400, "a control character in a chunk extension");
   line_.clear();
   if (size > body_bytes_max_ - body_bytes_) return refuse(413, "a body larger than " + std::to_string(body_bytes_max_) + " bytes");

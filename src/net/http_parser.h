@@ -51,7 +51,8 @@ struct HttpRefusal {
 
 /// The length of the head at the start of `bytes`, its empty line included; nullopt as long as more bytes are needed. A refusal where a limit is
 /// passed. Looks for CRLFCRLF only from `searched` on: bytes before were looked at by earlier calls.
-[[nodiscard]] std::expected<std::optional<size_t>, HttpRefusal> find_head_end(std::string_view bytes, size_t searched, const HttpHeadLimits& limits);
+[[nodiscard]] std::expected<std::optional<size_t>, HttpRefusal> find_head_end(std::string_view bytes, size_t searched,
+                                                                              const HttpHeadLimits& limits);
 
 /// `head`: exactly a head as found by find_head_end.
 [[nodiscard]] std::expected<HttpRequestHead, HttpRefusal> parse_request_head(std::string_view head, const HttpHeadLimits& limits);

@@ -17,7 +17,8 @@ int refusal_of(std::string_view request, HttpHeadLimits limits = {}) {
 HttpRequestHead head_of(std::string_view request) { return parse_request_head(request, {}).value(); }
 
 TEST(HttpParser, ReadsARequestHead) {
-  const HttpRequestHead head = head_of("POST /v1/sql?x=%20 HTTP/1.1\r\nhost:  a \r\nContent-Length: 12\r\nX: a\tb\r\nExpect: 100-Continue\r\n\r\n");
+  const HttpRequestHead head =
+      head_of("POST /v1/sql?x=%20 HTTP/1.1\r\nhost:  a \r\nContent-Length: 12\r\nX: a\tb\r\nExpect: 100-Continue\r\n\r\n");
   EXPECT_EQ(head.method, "POST");
   EXPECT_EQ(head.target, "/v1/sql?x=%20");
   EXPECT_EQ(head.headers.get("HOST"), "a");
@@ -104,13 +105,14 @@ TEST(HttpParser, FindsTheEndWhereverTheBytesAreCut) {
 }
 
 TEST(HttpParser, ReadsAnAnswersHead) {
-  const HttpResponseHead head = parse_response_head("HTTP/1.1 429 Too Many\r\nRetry-After: 7\r\nTransfer-Encoding: chunked\r\n\r\n", {}).value();
+  const HttpResponseHead head =
+      parse_response_head("HTTP/1.1 429 Too Many\r\nRetry-After: 7\r\nTransfer-Encoding: chunked\r\n\r\n", {}).value();
   EXPECT_EQ(head.status, 429);
   EXPECT_TRUE(head.is_chunked);
   EXPECT_EQ(head.headers.get("retry-after"), "7");
   EXPECT_EQ(parse_response_head("HTTP/1.1 200\r\n\r\n", {}).value().status, 200);
-  for (const char* text : {"HTTP/1.1 20 x\r\n\r\n", "HTTP/1.1 2000 x\r\n\r\n", "HTTP/1.1  200 x\r\n\r\n", "SSH-2.0\r\n\r\n", "HTTP/1.1 099 x\r\n\r\n",
-                           "HTTP/1.1 200 x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"})
+  for (const char* text : {"HTTP/1.1 20 x\r\n\r\n", "HTTP/1.1 2000 x\r\n\r\n", "HTTP/1.1  200 x\r\n\r\n", "SSH-2.0\r\n\r\n",
+                           "HTTP/1.1 099 x\r\n\r\n", "HTTP/1.1 200 x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"})
     EXPECT_FALSE(parse_response_head(text, {})) << text;
 }
 
@@ -135,7 +137,8 @@ TEST(HttpParser, DecodesChunksInPiecesOfAnySize) {
     EXPECT_EQ(decoded("5\r\nabc", step), "...");
     EXPECT_EQ(decoded("65\r\n", step), "413");
     EXPECT_EQ(decoded("ffffffffffffffff\r\n", step), "400");
-    for (const char* bad : {"3\nabc\r\n", "3\r\nabcd\r\n", "-1\r\n", "0x3\r\n", " 3\r\n", "3 \r\n", "\r\n", "g\r\n", "3\r\nabc\n", "3\rX\n", "3;a\x01\r\n"})
+    for (const char* bad :
+         {"3\nabc\r\n", "3\r\nabcd\r\n", "-1\r\n", "0x3\r\n", " 3\r\n", "3 \r\n", "\r\n", "g\r\n", "3\r\nabc\n", "3\rX\n", "3;a\x01\r\n"})
       EXPECT_EQ(decoded(bad, step), "400") << bad;
   }
 }

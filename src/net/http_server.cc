@@ -22,14 +22,43 @@ using namespace net;
 // --- small things -----------------------------------------------------------------------------------------------------
 
 std::string_view http_status_text(int status) {
-  static constexpr std::pair<int, std::string_view> kTexts[] = {
-      {100, "Continue"}, {101, "Switching Protocols"}, {200, "OK"}, {201, "Created"}, {202, "Accepted"}, {204, "No Content"}, {206, "Partial Content"},
-      {301, "Moved Permanently"}, {302, "Found"}, {304, "Not Modified"}, {307, "Temporary Redirect"}, {308, "Permanent Redirect"}, {400, "Bad Request"},
-      {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"}, {405, "Method Not Allowed"}, {406, "Not Acceptable"}, {408, "Request Timeout"},
-      {409, "Conflict"}, {410, "Gone"}, {413, "Content Too Large"}, {414, "URI Too Long"}, {415, "Unsupported Media Type"}, {417, "Expectation Failed"},
-      {418, "I'm a teapot"}, {422, "Unprocessable Content"}, {426, "Upgrade Required"}, {429, "Too Many Requests"}, {431, "Request Header Fields Too Large"},
-      {451, "Unavailable For Legal Reasons"}, {500, "Internal Server Error"}, {501, "Not Implemented"}, {502, "Bad Gateway"}, {503, "Service Unavailable"},
-      {504, "Gateway Timeout"}, {505, "HTTP Version Not Supported"}};
+  static constexpr std::pair<int, std::string_view> kTexts[] = {{100, "Continue"},
+                                                                {101, "Switching Protocols"},
+                                                                {200, "OK"},
+                                                                {201, "Created"},
+                                                                {202, "Accepted"},
+                                                                {204, "No Content"},
+                                                                {206, "Partial Content"},
+                                                                {301, "Moved Permanently"},
+                                                                {302, "Found"},
+                                                                {304, "Not Modified"},
+                                                                {307, "Temporary Redirect"},
+                                                                {308, "Permanent Redirect"},
+                                                                {400, "Bad Request"},
+                                                                {401, "Unauthorized"},
+                                                                {403, "Forbidden"},
+                                                                {404, "Not Found"},
+                                                                {405, "Method Not Allowed"},
+                                                                {406, "Not Acceptable"},
+                                                                {408, "Request Timeout"},
+                                                                {409, "Conflict"},
+                                                                {410, "Gone"},
+                                                                {413, "Content Too Large"},
+                                                                {414, "URI Too Long"},
+                                                                {415, "Unsupported Media Type"},
+                                                                {417, "Expectation Failed"},
+                                                                {418, "I'm a teapot"},
+                                                                {422, "Unprocessable Content"},
+                                                                {426, "Upgrade Required"},
+                                                                {429, "Too Many Requests"},
+                                                                {431, "Request Header Fields Too Large"},
+                                                                {451, "Unavailable For Legal Reasons"},
+                                                                {500, "Internal Server Error"},
+                                                                {501, "Not Implemented"},
+                                                                {502, "Bad Gateway"},
+                                                                {503, "Service Unavailable"},
+                                                                {504, "Gateway Timeout"},
+                                                                {505, "HTTP Version Not Supported"}};
   for (const auto& [code, text] : kTexts)
     if (code == status) return text;
   return "";
@@ -134,7 +163,8 @@ class StreamCore {
     std::unique_lock lock(mutex_);
     while (!bytes.empty()) {
       room_.wait(lock, [this] { return state_ != State::kOpen || pending_.size() < bytes_max_; });
-      if (state_ != State::kOpen) return make_error(ErrorKind::kCancelled, "writing a streamed answer: the client is gone or the server is ending");
+      if (state_ != State::kOpen)
+        return make_error(ErrorKind::kCancelled, "writing a streamed answer: the client is gone or the server is ending");
       const std::string_view part = bytes.substr(0, bytes_max_ - pending_.size());
       pending_.append(part);
       bytes.remove_prefix(part.size());
@@ -288,7 +318,8 @@ struct PendingReply {
 /// One client's connection: requests one after another. Lives on one I/O thread; the coroutine run() owns it.
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(std::unique_ptr<Transport> transport, const HttpServerOptions& options, HttpHandler& handler, WorkerPool& workers, Counts& counts)
+  Connection(std::unique_ptr<Transport> transport, const HttpServerOptions& options, HttpHandler& handler, WorkerPool& workers,
+             Counts& counts)
       : transport_(std::move(transport)),
         options_(options),
         handler_(handler),
@@ -319,9 +350,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
   HttpReply call_handler(HttpRequest request);
   Task<> fetch_reply(HttpRequest& request, bool is_inline, const std::shared_ptr<PendingReply>& pending);
   std::shared_ptr<StreamCore> make_stream();
-  std::string head_text(int status, std::string_view content_type, const HttpHeaders& headers, std::optional<size_t> length, bool is_chunked, bool keep_alive) const;
+  std::string head_text(int status, std::string_view content_type, const HttpHeaders& headers, std::optional<size_t> length,
+                        bool is_chunked, bool keep_alive) const;
   Task<bool> send_response(const HttpRequestHead& head, const HttpResponse& response, bool keep_alive);
-  Task<bool> send_stream(const HttpRequestHead& head, const HttpStreamReply& reply, const std::shared_ptr<StreamCore>& stream, bool keep_alive);
+  Task<bool> send_stream(const HttpRequestHead& head, const HttpStreamReply& reply, const std::shared_ptr<StreamCore>& stream,
+                         bool keep_alive);
   Task<bool> pump_stream(StreamCore& stream, bool is_chunked);
   Task<> serve_ws(const HttpRequestHead& head, const WsUpgrade& upgrade);
   void count_timeout() {
@@ -513,12 +546,14 @@ Task<> Connection::fetch_reply(HttpRequest& request, bool is_inline, const std::
     if (const auto* streamed = std::get_if<HttpStreamReply>(&reply); streamed != nullptr && !is_head) {
       pending->stream = stream;
       const auto start = [run = streamed->start, stream] { run(std::make_shared<StreamHandle>(stream)); };
-      if (!workers_.submit(start)) reply = HttpResponse{.status = 503, .headers = {{"Retry-After", "1"}}, .body = "503 Service Unavailable: busy\n"};
+      if (!workers_.submit(start))
+        reply = HttpResponse{.status = 503, .headers = {{"Retry-After", "1"}}, .body = "503 Service Unavailable: busy\n"};
     }
     pending->reply = std::move(reply);
     co_return;
   }
-  auto job = [self = shared_from_this(), request = std::move(request), pending, stream, is_head, executor = transport_->executor()]() mutable {
+  auto job = [self = shared_from_this(), request = std::move(request), pending, stream, is_head,
+              executor = transport_->executor()]() mutable {
     auto reply = std::make_shared<HttpReply>(self->call_handler(std::move(request)));
     std::function<void(std::shared_ptr<HttpStream>)> start;
     if (const auto* streamed = std::get_if<HttpStreamReply>(reply.get()); streamed != nullptr && !is_head) start = streamed->start;
@@ -541,9 +576,10 @@ Task<> Connection::fetch_reply(HttpRequest& request, bool is_inline, const std::
   }
 }
 
-std::string Connection::head_text(int status, std::string_view content_type, const HttpHeaders& headers, std::optional<size_t> length, bool is_chunked,
-                                  bool keep_alive) const {
-  std::string out = "HTTP/1.1 " + std::to_string(status) + " " + std::string(http_status_text(status)) + "\r\nDate: " + http_date() + "\r\n";
+std::string Connection::head_text(int status, std::string_view content_type, const HttpHeaders& headers, std::optional<size_t> length,
+                                  bool is_chunked, bool keep_alive) const {
+  std::string out =
+      "HTTP/1.1 " + std::to_string(status) + " " + std::string(http_status_text(status)) + "\r\nDate: " + http_date() + "\r\n";
   if (!content_type.empty()) out += "Content-Type: " + std::string(content_type) + "\r\n";
   if (length) out += "Content-Length: " + std::to_string(*length) + "\r\n";
   if (is_chunked) out += "Transfer-Encoding: chunked\r\n";
@@ -596,9 +632,11 @@ Task<bool> Connection::pump_stream(StreamCore& stream, bool is_chunked) {
   co_return !ec;
 }
 
-Task<bool> Connection::send_stream(const HttpRequestHead& head, const HttpStreamReply& reply, const std::shared_ptr<StreamCore>& stream, bool keep_alive) {
+Task<bool> Connection::send_stream(const HttpRequestHead& head, const HttpStreamReply& reply, const std::shared_ptr<StreamCore>& stream,
+                                   bool keep_alive) {
   const bool is_chunked = head.minor_version == 1;  // HTTP/1.0: the end of the connection is the end of the body
-  const std::string message = head_text(reply.status, reply.content_type, reply.headers, std::nullopt, is_chunked, keep_alive && is_chunked);
+  const std::string message =
+      head_text(reply.status, reply.content_type, reply.headers, std::nullopt, is_chunked, keep_alive && is_chunked);
   error_code ec;
   co_await transport_->write(asio::buffer(message), options_.write_stall_us, ec);
   if (head.method == "HEAD") co_return !ec;
@@ -609,7 +647,7 @@ Task<bool> Connection::send_stream(const HttpRequestHead& head, const HttpStream
   stream_ = nullptr;
   stream->close();
   if (!is_whole) transport_->close();
-  co_return is_whole && is_chunked;
+  co_return is_whole&& is_chunked;
 }
 
 Task<> Connection::serve_ws(const HttpRequestHead& head, const WsUpgrade& upgrade) {
@@ -618,7 +656,8 @@ Task<> Connection::serve_ws(const HttpRequestHead& head, const WsUpgrade& upgrad
   options.message_bytes_max = upgrade.message_bytes_max;
   options.send_queue_bytes_max = upgrade.send_queue_bytes_max;
   options.ping_interval_us = upgrade.ping_interval_us;
-  options.idle_timeout_us = upgrade.ping_interval_us > 0 && upgrade.pong_timeout_us > 0 ? upgrade.ping_interval_us + upgrade.pong_timeout_us : 0;
+  options.idle_timeout_us =
+      upgrade.ping_interval_us > 0 && upgrade.pong_timeout_us > 0 ? upgrade.ping_interval_us + upgrade.pong_timeout_us : 0;
   options.write_stall_us = options_.write_stall_us;
   options.close_timeout_us = options_.ws_close_timeout_us;
   SessionEvents events(*upgrade.handler);
@@ -681,7 +720,7 @@ Task<bool> Connection::serve_one() {
     HttpResponse required{.status = 426, .headers = {{"Upgrade", "websocket"}}, .body = "426 Upgrade Required: this is a WebSocket\n"};
     goes_on = co_await send_response(head, required, keep_alive);
   }
-  co_return goes_on && keep_alive;
+  co_return goes_on&& keep_alive;
 }
 
 Task<> Connection::run(asio::ssl::context* tls) {
@@ -736,7 +775,9 @@ struct HttpServer::Impl {
 Status HttpServer::Impl::listen() {
   K2_TRY(const auto address, parse_host_port(options.listen));
   const auto& [host, port] = address;
-  const auto failed = [&](const error_code& ec) { return make_error(ErrorKind::kUnavailable, "listening on " + options.listen + ": " + ec.message()); };
+  const auto failed = [&](const error_code& ec) {
+    return make_error(ErrorKind::kUnavailable, "listening on " + options.listen + ": " + ec.message());
+  };
   asio::io_context& io = ios.front()->io;
   tcp::resolver resolver(io);
   error_code ec;
@@ -795,7 +836,8 @@ Task<> HttpServer::Impl::accept_until_stopped() {
     }
     auto shared_socket = std::make_shared<tcp::socket>(std::move(socket));
     asio::post(io.io, [this, &io, shared_socket] {
-      auto connection = std::make_shared<Connection>(std::make_unique<Transport>(std::move(*shared_socket)), options, handler, *workers, counts);
+      auto connection =
+          std::make_shared<Connection>(std::make_unique<Transport>(std::move(*shared_socket)), options, handler, *workers, counts);
       asio::co_spawn(io.io, serve(io, std::move(connection)), asio::detached);
     });
   }

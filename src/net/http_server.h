@@ -35,16 +35,16 @@
 namespace k2 {
 
 struct HttpRequest {
-  std::string method;          // "GET", as sent
-  std::string target;          // as sent: path and query
-  std::string path;            // decoded, begins with "/"; without query
-  QueryParams query;           // decoded, in order, repetitions kept
+  std::string method;  // "GET", as sent
+  std::string target;  // as sent: path and query
+  std::string path;  // decoded, begins with "/"; without query
+  QueryParams query;  // decoded, in order, repetitions kept
   HttpHeaders headers;
-  std::string body;            // whole, within the route's limit
+  std::string body;  // whole, within the route's limit
   std::string remote_address;  // "127.0.0.1", without port
-  std::string request_id;      // the client's X-Request-Id where it is 1 to 64 of [A-Za-z0-9._-], else made here; sent back
+  std::string request_id;  // the client's X-Request-Id where it is 1 to 64 of [A-Za-z0-9._-], else made here; sent back
   bool is_tls = false;
-  std::stop_token cancelled;   // asked to stop when the client went away or the server is ending
+  std::stop_token cancelled;  // asked to stop when the client went away or the server is ending
 
   /// The first value of that query parameter; nullopt where there is none.
   [[nodiscard]] std::optional<std::string_view> param(std::string_view name) const;
@@ -54,7 +54,7 @@ struct HttpResponse {
   int status = 200;
   std::string content_type = "text/plain; charset=utf-8";  // empty: none sent
   HttpHeaders headers;  // further ones; Content-Length, Date, Connection, X-Request-Id are the server's own
-  std::string body;     // not sent for HEAD, though its length is
+  std::string body;  // not sent for HEAD, though its length is
 };
 
 /// The writing end of a streamed body. The connection takes from a buffer of stream_buffer_bytes.
@@ -121,11 +121,11 @@ class WsSessionHandler {
 
 struct WsUpgrade {
   std::shared_ptr<WsSessionHandler> handler;
-  HttpHeaders headers;                      // further ones of the 101 answer
-  size_t message_bytes_max = 64 << 10;      // of what the client sends
+  HttpHeaders headers;  // further ones of the 101 answer
+  size_t message_bytes_max = 64 << 10;  // of what the client sends
   size_t send_queue_bytes_max = 4 << 20;
-  int64_t ping_interval_us = 20'000'000;    // 0: no pings of our own
-  int64_t pong_timeout_us = 60'000'000;     // ended if no byte came for so long after a ping; 0: never
+  int64_t ping_interval_us = 20'000'000;  // 0: no pings of our own
+  int64_t pong_timeout_us = 60'000'000;  // ended if no byte came for so long after a ping; 0: never
 };
 
 /// WsUpgrade on a request that is no WebSocket handshake is answered with 426.
@@ -150,11 +150,11 @@ class HttpHandler {
 
 struct HttpServerOptions {
   std::string listen = "127.0.0.1:0";  // host:port; port 0: any free one
-  TlsIdentity tls;                     // empty: plain
+  TlsIdentity tls;  // empty: plain
   int io_threads = 1;
   int worker_threads = 4;
-  size_t worker_queue_max = 64;        // requests waiting for a worker
-  size_t connections_max = 1024;       // beyond it, new ones wait in the system's backlog
+  size_t worker_queue_max = 64;  // requests waiting for a worker
+  size_t connections_max = 1024;  // beyond it, new ones wait in the system's backlog
   size_t stream_buffer_bytes = 1 << 20;
   size_t request_line_bytes_max = 8 << 10;
   size_t header_bytes_max = 16 << 10;  // request line included
@@ -170,10 +170,10 @@ struct HttpServerOptions {
 struct HttpServerCounts {
   uint64_t connections_accepted = 0;
   uint64_t connections_open = 0;
-  uint64_t requests = 0;          // that reached the handler
+  uint64_t requests = 0;  // that reached the handler
   uint64_t requests_refused = 0;  // by the parser's rules or limits
-  uint64_t overloaded = 0;        // answered 503
-  uint64_t timeouts = 0;          // connections ended by a time limit
+  uint64_t overloaded = 0;  // answered 503
+  uint64_t timeouts = 0;  // connections ended by a time limit
 };
 
 class HttpServer {

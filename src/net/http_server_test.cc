@@ -64,15 +64,19 @@ TEST_F(HttpServerTest, AnswersWithWhatTheHandlerMadeOfTheRequest) {
     return HttpResponse{.status = 404, .content_type = "application/json", .headers = {{"X-More", "y"}}, .body = "{}"};
   };
   start();
-  const std::string answer = exchange("GET /v1/trades%20x?symbol=BTC%26USDT&symbol=2 HTTP/1.1\r\nHost: a\r\nX-Test: 1\r\nX-Request-Id: abc-1\r\nConnection: close\r\n\r\n");
+  const std::string answer = exchange(
+      "GET /v1/trades%20x?symbol=BTC%26USDT&symbol=2 HTTP/1.1\r\nHost: a\r\nX-Test: 1\r\nX-Request-Id: abc-1\r\nConnection: close\r\n\r\n");
   EXPECT_THAT(answer, StartsWith("HTTP/1.1 404 Not Found\r\nDate: "));
-  for (const char* part : {"Content-Type: application/json\r\n", "Content-Length: 2\r\n", "Connection: close\r\n", "X-Request-Id: abc-1\r\n", "X-More: y\r\n", "\r\n\r\n{}"})
+  for (const char* part : {"Content-Type: application/json\r\n", "Content-Length: 2\r\n", "Connection: close\r\n",
+                           "X-Request-Id: abc-1\r\n", "X-More: y\r\n", "\r\n\r\n{}"})
     EXPECT_THAT(answer, HasSubstr(part));
 }
 
 TEST_F(HttpServerTest, KeepsAliveAndAnswersPipelinedRequestsInOrder) {
   start();
-  const std::string answer = exchange("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nPOST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET /3 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  const std::string answer = exchange(
+      "GET /1 HTTP/1.1\r\nHost: a\r\n\r\nPOST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET /3 HTTP/1.1\r\nHost: "
+      "a\r\nConnection: close\r\n\r\n");
   EXPECT_LT(answer.find("GET /1 []"), answer.find("POST /2 [abc]"));
   EXPECT_LT(answer.find("POST /2 [abc]"), answer.find("GET /3 []"));
   EXPECT_THAT(answer, testing::EndsWith("GET /3 []"));
@@ -87,7 +91,9 @@ TEST_F(HttpServerTest, HeadHasTheLengthButNoBody) {
 
 TEST_F(HttpServerTest, TakesChunkedBodiesAndExpectations) {
   start();
-  EXPECT_THAT(exchange("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n"), HasSubstr("POST / [abc]"));
+  EXPECT_THAT(
+      exchange("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n"),
+      HasSubstr("POST / [abc]"));
   RawSocket socket = RawSocket::connect(server->port());
   socket.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n");
   EXPECT_EQ(socket.receive(), "HTTP/1.1 100 Continue\r\n\r\n");
@@ -101,7 +107,8 @@ TEST_F(HttpServerTest, RefusesSmugglingAndWhatIsTooLargeAndSaysSo) {
   handler.next_policy.body_bytes_max = 8;
   start();
   const std::string post = "POST / HTTP/1.1\r\nHost: a\r\n";
-  EXPECT_EQ(status_of(post + "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\nGET /evil HTTP/1.1\r\nHost: a\r\n\r\n"), "400");
+  EXPECT_EQ(status_of(post + "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\nGET /evil HTTP/1.1\r\nHost: a\r\n\r\n"),
+            "400");
   EXPECT_EQ(status_of("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), "400");
   EXPECT_EQ(status_of(post + "Content-Length: 1\r\nContent-Length: 1\r\n\r\nx"), "400");
   EXPECT_EQ(status_of("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"), "400");
@@ -218,7 +225,8 @@ TEST_F(HttpServerTest, StreamsALargeBodyInBoundedMemory) {
 
 TEST_F(HttpServerTest, AStreamDroppedUnfinishedIsNeverTakenForWhole) {
   handler.on_request = [&](HttpRequest) {
-    return HttpStreamReply{.content_type = "text/csv", .start = [](std::shared_ptr<HttpStream> stream) { EXPECT_TRUE(stream->write("half")); }};
+    return HttpStreamReply{.content_type = "text/csv",
+                           .start = [](std::shared_ptr<HttpStream> stream) { EXPECT_TRUE(stream->write("half")); }};
   };
   start();
   EXPECT_THAT(exchange("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), testing::EndsWith("4\r\nhalf\r\n"));
@@ -271,7 +279,8 @@ TEST_F(HttpServerTest, StopLetsARunningRequestFinishAndEndsLiveStreams) {
   std::atomic<int> running = 0;
   std::shared_ptr<HttpStream> live;
   handler.on_request = [&](HttpRequest request) -> HttpReply {
-    if (request.path == "/live") return HttpStreamReply{.is_live = true, .start = [&](std::shared_ptr<HttpStream> stream) { live = std::move(stream), ++running; }};
+    if (request.path == "/live")
+      return HttpStreamReply{.is_live = true, .start = [&](std::shared_ptr<HttpStream> stream) { live = std::move(stream), ++running; }};
     ++running;
     std::this_thread::sleep_for(200ms);
     return HttpResponse{.body = "done"};

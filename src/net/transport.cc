@@ -43,7 +43,8 @@ struct Deadline::State : std::enable_shared_from_this<Deadline::State> {
   bool expired = false;
 };
 
-Deadline::Deadline(const asio::any_io_executor& executor, std::function<void()> action) : state_(std::make_shared<State>(executor, std::move(action))) {}
+Deadline::Deadline(const asio::any_io_executor& executor, std::function<void()> action)
+    : state_(std::make_shared<State>(executor, std::move(action))) {}
 
 Deadline::~Deadline() {
   state_->action = nullptr;
@@ -101,7 +102,9 @@ bool expect_host(SSL* ssl, const std::string& host) {
 }  // namespace
 
 Transport::Transport(tcp::socket socket)
-    : socket_(std::move(socket)), deadline_(socket_.get_executor(), [this] { close(); }), write_deadline_(socket_.get_executor(), [this] { close(); }) {
+    : socket_(std::move(socket)),
+      deadline_(socket_.get_executor(), [this] { close(); }),
+      write_deadline_(socket_.get_executor(), [this] { close(); }) {
   error_code ignored;
   socket_.set_option(tcp::no_delay(true), ignored);
 }
@@ -122,7 +125,8 @@ Task<Status> Transport::connect_tls(asio::ssl::context& context, const std::stri
   co_await tls_->async_handshake(asio::ssl::stream_base::client, into(ec));
   if (!ec) co_return Status();
   const long verified = SSL_get_verify_result(ssl);
-  const std::string why = verified == X509_V_OK ? ec.message() : std::string("certificate refused: ") + X509_verify_cert_error_string(verified);
+  const std::string why =
+      verified == X509_V_OK ? ec.message() : std::string("certificate refused: ") + X509_verify_cert_error_string(verified);
   co_return make_error(ErrorKind::kUnavailable, "TLS with " + host + ": " + why);
 }
 
@@ -246,7 +250,8 @@ class TimeLeft {
 };
 
 // Connects to one address; the reason where it fails.
-Task<std::optional<std::string>> connect_socket(tcp::socket& socket, const tcp::endpoint& endpoint, int64_t timeout_us, Canceller& canceller) {
+Task<std::optional<std::string>> connect_socket(tcp::socket& socket, const tcp::endpoint& endpoint, int64_t timeout_us,
+                                                Canceller& canceller) {
   error_code ec;
   socket.open(endpoint.protocol(), ec);
   if (ec) co_return ec.message();
@@ -276,7 +281,8 @@ Task<Status> secure(Transport& transport, asio::ssl::context& tls, const std::st
 
 }  // namespace
 
-Task<Result<std::unique_ptr<Transport>>> connect_transport(const Url& url, asio::ssl::context* tls, int64_t timeout_us, Canceller& canceller) {
+Task<Result<std::unique_ptr<Transport>>> connect_transport(const Url& url, asio::ssl::context* tls, int64_t timeout_us,
+                                                           Canceller& canceller) {
   const std::string context = "connecting to " + url.origin();
   const TimeLeft left(timeout_us);
   const auto executor = co_await asio::this_coro::executor;

@@ -113,6 +113,7 @@ struct Canceller {
 
 /// Resolves, connects, and for https and wss does TLS (`tls` then is not null). Unavailable with the reason; Cancelled.
 /// The system's name resolution cannot be interrupted: a dead name server delays the end beyond a time-out or a cancel().
-Task<Result<std::unique_ptr<Transport>>> connect_transport(const Url& url, asio::ssl::context* tls, int64_t timeout_us, Canceller& canceller);
+Task<Result<std::unique_ptr<Transport>>> connect_transport(const Url& url, asio::ssl::context* tls, int64_t timeout_us,
+                                                           Canceller& canceller);
 
 }  // namespace k2::net

@@ -51,7 +51,9 @@ std::string Url::authority() const {
 std::string Url::origin() const { return scheme + "://" + authority(); }
 
 Result<std::pair<std::string, uint16_t>> parse_host_port(std::string_view text) {
-  const auto bad = [&] { return make_error(ErrorKind::kInvalidInput, "address \"" + std::string(text.substr(0, 200)) + "\": want host:port"); };
+  const auto bad = [&] {
+    return make_error(ErrorKind::kInvalidInput, "address \"" + std::string(text.substr(0, 200)) + "\": want host:port");
+  };
   const size_t colon = text.rfind(':');
   if (colon == std::string_view::npos || colon + 1 == text.size()) return bad();
   std::string_view host = text.substr(0, colon);

@@ -19,8 +19,9 @@ TEST(Url, ReadsTheFourSchemes) {
 }
 
 TEST(Url, RefusesWhatIsAmbiguousOrDangerous) {
-  for (const char* text : {"", "a", "ftp://a", "http://", "http://:80", "http://a:", "http://a:0", "http://a:65536", "http://a:80x", "http://u:p@a",
-                           "http://a/#f", "http://a/ b", "http://a/\r\nX: y", "http://a b/", "http://\xc3\xa9/", "http://[::1", "http://[g]:1"})
+  for (const char* text :
+       {"", "a", "ftp://a", "http://", "http://:80", "http://a:", "http://a:0", "http://a:65536", "http://a:80x", "http://u:p@a",
+        "http://a/#f", "http://a/ b", "http://a/\r\nX: y", "http://a b/", "http://\xc3\xa9/", "http://[::1", "http://[g]:1"})
     EXPECT_FALSE(parse_url(text)) << text;
 }
 

@@ -77,7 +77,8 @@ WsPipeOptions WsClient::Impl::pipe_options() const {
 Task<WsEnd> WsClient::Impl::live() {
   const auto url = parse_url(options.url);
   if (!url) co_return connect_failed(url.error());
-  if (url->scheme != "ws" && url->scheme != "wss") co_return connect_failed({ErrorKind::kInvalidInput, "\"" + options.url + "\" is no ws or wss URL"});
+  if (url->scheme != "ws" && url->scheme != "wss")
+    co_return connect_failed({ErrorKind::kInvalidInput, "\"" + options.url + "\" is no ws or wss URL"});
   std::unique_ptr<asio::ssl::context> tls;
   if (url->is_tls()) {
     auto made = make_client_tls(options.trust);

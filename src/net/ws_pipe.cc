@@ -144,7 +144,8 @@ class WsPipe::Layer {
  public:
   using executor_type = asio::any_io_executor;
 
-  Layer(Transport& transport, WsFrameCounter counter, WsPipeEvents& events) : transport_(transport), counter_(counter), events_(events), input_(64 << 10) {}
+  Layer(Transport& transport, WsFrameCounter counter, WsPipeEvents& events)
+      : transport_(transport), counter_(counter), events_(events), input_(64 << 10) {}
 
   executor_type get_executor() { return transport_.executor(); }
 
@@ -363,12 +364,8 @@ void WsPipe::Impl::write_record(WsOutbox::Kind kind, std::string_view payload) {
       stream.text(kind == WsOutbox::Kind::kText);
       stream.write(asio::buffer(payload), ec);
       break;
-    case WsOutbox::Kind::kPing:
-      stream.ping(websocket::ping_data(payload.data(), std::min<size_t>(payload.size(), 125)), ec);
-      break;
-    case WsOutbox::Kind::kRaw:
-      layer().output.append(payload);
-      break;
+    case WsOutbox::Kind::kPing: stream.ping(websocket::ping_data(payload.data(), std::min<size_t>(payload.size(), 125)), ec); break;
+    case WsOutbox::Kind::kRaw: layer().output.append(payload); break;
   }
 }
 
@@ -477,8 +474,9 @@ WsEnd WsPipe::Impl::end_of(error_code ec) const {
   } else if (ec.category() == websocket::make_error_code(websocket::error::closed).category()) {
     end.reason = WsEnd::Reason::kProtocol;
     const bool too_big = ec == websocket::error::message_too_big || ec == websocket::error::buffer_overflow;
-    end.code = too_big ? websocket::close_code::too_big
-                       : ec == websocket::error::bad_frame_payload ? websocket::close_code::bad_payload : websocket::close_code::protocol_error;
+    end.code = too_big                                     ? websocket::close_code::too_big
+               : ec == websocket::error::bad_frame_payload ? websocket::close_code::bad_payload
+                                                           : websocket::close_code::protocol_error;
     end.text = ec.message();
   } else {
     end.reason = WsEnd::Reason::kNetwork;
@@ -533,9 +531,11 @@ Task<Status> WsPipe::connect(const Url& url, const HttpHeaders& headers, int64_t
   if (!ec) co_return Status();
   if (ec == websocket::error::upgrade_declined) {
     http_status = static_cast<int>(response.result_int());
-    co_return make_error(ErrorKind::kUnavailable, "WebSocket upgrade of " + url.origin() + " was answered with HTTP status " + std::to_string(http_status));
+    co_return make_error(ErrorKind::kUnavailable,
+                         "WebSocket upgrade of " + url.origin() + " was answered with HTTP status " + std::to_string(http_status));
   }
-  co_return make_error(ErrorKind::kUnavailable, "WebSocket upgrade of " + url.origin() + ": " + (deadline.has_expired() ? "time-out" : ec.message()));
+  co_return make_error(ErrorKind::kUnavailable,
+                       "WebSocket upgrade of " + url.origin() + ": " + (deadline.has_expired() ? "time-out" : ec.message()));
 }
 
 Task<WsEnd> WsPipe::run() {

@@ -23,14 +23,18 @@ using testing::HasSubstr;
 // Remembers everything; its waits give up after 5 s.
 class Recorder : public WsClientHandler {
  public:
-  void on_open() override { note([&] { is_open = true; }); }
+  void on_open() override {
+    note([&] { is_open = true; });
+  }
   void on_message(std::string_view bytes, bool is_text, TimestampUs received) override {
     note([&] {
       messages.emplace_back((is_text ? "t:" : "b:") + std::string(bytes));
       EXPECT_GT(received.us, 1'600'000'000'000'000);
     });
   }
-  void on_ping(std::string_view payload) override { note([&] { pings.emplace_back(payload); }); }
+  void on_ping(std::string_view payload) override {
+    note([&] { pings.emplace_back(payload); });
+  }
   void on_end(const WsEnd& how) override {
     note([&] {
       EXPECT_FALSE(end);
@@ -162,7 +166,8 @@ TEST_P(WsTest, ManySmallMessagesComeWholeAndInOrder) {
   constexpr int kCount = 20'000;
   for (int i = 0; i < kCount; ++i) ASSERT_TRUE(echo.session->send_text(std::to_string(i) + std::string(static_cast<size_t>(i % 200), ' ')));
   ASSERT_TRUE(recorder.wait_messages(kCount));
-  for (int i = 0; i < kCount; ++i) ASSERT_EQ(recorder.messages[static_cast<size_t>(i)], "t:" + std::to_string(i) + std::string(static_cast<size_t>(i % 200), ' '));
+  for (int i = 0; i < kCount; ++i)
+    ASSERT_EQ(recorder.messages[static_cast<size_t>(i)], "t:" + std::to_string(i) + std::string(static_cast<size_t>(i % 200), ' '));
 }
 
 TEST_P(WsTest, PingsAreAnsweredWithTheirPayload) {
@@ -224,7 +229,9 @@ TEST_P(WsTest, AServerEndsWhoDoesNotTakeItsMessages) {
   start();
   RawSocket client = RawSocket::connect(server->port());
   if (GetParam()) GTEST_SKIP() << "a plain socket is slow enough";
-  client.send("GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+  client.send(
+      "GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
+      "dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
   ASSERT_TRUE(echo.wait([&] { return echo.session != nullptr; }));
   const std::string message(10'000, 'x');
   int sent = 0;
@@ -280,7 +287,8 @@ TEST(WsClient, WrongCertificatesAndWrongHostsAreRefused) {
   const std::string url = "wss://127.0.0.1:" + std::to_string(server->port());
   EXPECT_THAT(end_of_connecting(url).text, HasSubstr("self-signed certificate"));
   EXPECT_THAT(end_of_connecting(url, {.ca_pem = identity.certificate_pem}).text, HasSubstr("IP address mismatch"));
-  EXPECT_THAT(end_of_connecting("wss://localhost:" + std::to_string(server->port()), {.ca_pem = identity.certificate_pem}).text, HasSubstr("hostname mismatch"));
+  EXPECT_THAT(end_of_connecting("wss://localhost:" + std::to_string(server->port()), {.ca_pem = identity.certificate_pem}).text,
+              HasSubstr("hostname mismatch"));
 }
 
 TEST(WsClient, ConnectingEndsByItsTimeOutAndAtOnceWhenAsked) {
@@ -302,18 +310,20 @@ TEST(WsClient, ConnectingEndsByItsTimeOutAndAtOnceWhenAsked) {
 // A server that does the handshake rightly and then sends `bytes`.
 class LyingServer {
  public:
-  explicit LyingServer(std::string bytes, bool stays = true) : thread_([this, bytes = std::move(bytes), stays] {
-    RawSocket socket = server_.accept();
-    const std::string request = socket.receive_until("\r\n\r\n");
-    const size_t key = request.find("Sec-WebSocket-Key: ") + 19;
-    const std::string accept_text = request.substr(key, 24) + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-    unsigned char digest[20];
-    SHA1(reinterpret_cast<const unsigned char*>(accept_text.data()), accept_text.size(), digest);
-    char accept[32];
-    EVP_EncodeBlock(reinterpret_cast<unsigned char*>(accept), digest, 20);
-    socket.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + std::string(accept) + "\r\n\r\n" + bytes);
-    if (stays) after = socket.receive_all();
-  }) {}
+  explicit LyingServer(std::string bytes, bool stays = true)
+      : thread_([this, bytes = std::move(bytes), stays] {
+          RawSocket socket = server_.accept();
+          const std::string request = socket.receive_until("\r\n\r\n");
+          const size_t key = request.find("Sec-WebSocket-Key: ") + 19;
+          const std::string accept_text = request.substr(key, 24) + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+          unsigned char digest[20];
+          SHA1(reinterpret_cast<const unsigned char*>(accept_text.data()), accept_text.size(), digest);
+          char accept[32];
+          EVP_EncodeBlock(reinterpret_cast<unsigned char*>(accept), digest, 20);
+          socket.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
+                      std::string(accept) + "\r\n\r\n" + bytes);
+          if (stays) after = socket.receive_all();
+        }) {}
   std::string url() const { return "ws://127.0.0.1:" + std::to_string(server_.port()); }
   void join() { thread_.join(); }
 
@@ -345,7 +355,9 @@ TEST(WsClient, EndsTheConnectionOfAServerThatBreaksTheRules) {
       {"text that is not UTF-8", good + std::string("\x81\x02\xc3\x28", 4), WsEnd::Reason::kProtocol, 1007},
       {"close code 1005", good + std::string("\x88\x02\x03\xed", 4), WsEnd::Reason::kProtocol, 1002},
       {"message over the limit", good + std::string("\x81\x7f\x00\x00\x00\x00\x00\x10\x00\x01", 10), WsEnd::Reason::kProtocol, 1009},
-      {"fragments over the limit", good + std::string("\x01\x7f\x00\x00\x00\x00\x00\x0f\xff\xff", 10) + std::string((1 << 20) - 1, 'x') + std::string("\x80\x02zz", 4), WsEnd::Reason::kProtocol, 1009},
+      {"fragments over the limit",
+       good + std::string("\x01\x7f\x00\x00\x00\x00\x00\x0f\xff\xff", 10) + std::string((1 << 20) - 1, 'x') + std::string("\x80\x02zz", 4),
+       WsEnd::Reason::kProtocol, 1009},
       {"length of 2^63", good + std::string("\x81\x7f\x80\x00\x00\x00\x00\x00\x00\x00", 10), WsEnd::Reason::kProtocol, 1009},
   };
   for (const Lie& lie : lies) {
@@ -362,7 +374,12 @@ TEST(WsClient, EndsTheConnectionOfAServerThatBreaksTheRules) {
 }
 
 TEST(WsClient, TakesFragmentsWithPingsBetweenAndHalfFrames) {
-  LyingServer server(std::string("\x01\x01" "a\x89\x01!\x00\x01" "b\x80\x01" "c\x82\x00\x81\x05half", 20), /*stays=*/false);
+  LyingServer server(std::string("\x01\x01"
+                                 "a\x89\x01!\x00\x01"
+                                 "b\x80\x01"
+                                 "c\x82\x00\x81\x05half",
+                                 20),
+                     /*stays=*/false);
   Recorder recorder;
   WsClient client({.url = server.url()}, recorder);
   EXPECT_EQ(recorder.wait_end().reason, WsEnd::Reason::kNetwork);
@@ -371,7 +388,9 @@ TEST(WsClient, TakesFragmentsWithPingsBetweenAndHalfFrames) {
 }
 
 TEST(WsClient, AWrongHandshakeIsNoConnection) {
-  for (const char* answer : {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: wrong\r\n\r\n", "garbage\r\n\r\n", ""}) {
+  for (const char* answer :
+       {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: wrong\r\n\r\n",
+        "garbage\r\n\r\n", ""}) {
     RawServer server;
     std::jthread thread([&] {
       RawSocket socket = server.accept();

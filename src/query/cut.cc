@@ -176,7 +176,8 @@ Result<Cut> parse_read_token(std::string_view token) {
   if (load_big_endian<uint32_t>(bytes->data() + body.size()) != crc32c(body)) return refuse("was cut short or altered");
 
   Reader reader(body);
-  if (const uint8_t version = reader.byte(); version != kVersion) return refuse("is of version " + std::to_string(version) + ", which this k2 does not read");
+  if (const uint8_t version = reader.byte(); version != kVersion)
+    return refuse("is of version " + std::to_string(version) + ", which this k2 does not read");
   Cut cut;
   cut.log_id.value = reader.text();
   for (uint64_t tables = reader.count(); tables > 0; --tables) {

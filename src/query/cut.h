@@ -32,7 +32,7 @@ namespace k2 {
 
 /// The snapshot of one table that a cut was taken on.
 struct TableCut {
-  std::string table;                   // "trades_v2"
+  std::string table;  // "trades_v2"
   std::optional<SnapshotId> snapshot;  // none: the table had no snapshot yet
 
   bool operator==(const TableCut&) const = default;
@@ -40,7 +40,7 @@ struct TableCut {
 
 struct Cut {
   LogId log_id;
-  Offsets end;                   // next offset of every partition of the log; an absent one stands at 0
+  Offsets end;  // next offset of every partition of the log; an absent one stands at 0
   std::vector<TableCut> tables;  // trades_v2, quotes_v2, coverage
 
   bool operator==(const Cut&) const = default;

@@ -25,7 +25,8 @@ TEST(ReadToken, ComesBackAsTheSameCut) {
 }
 
 TEST(ReadToken, IsSafeInUrls) {
-  EXPECT_EQ(read_token(some_cut()).find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"), std::string::npos);
+  EXPECT_EQ(read_token(some_cut()).find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"),
+            std::string::npos);
 }
 
 TEST(ReadToken, IsTheTextOfTheDocument) {

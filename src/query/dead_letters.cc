@@ -17,7 +17,11 @@ constexpr int64_t kBatchRows = 4'096;
 size_t utf8_length(std::string_view text) {
   const auto at = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char lead = at(0);
-  const size_t length = lead < 0x80 ? 1 : lead >= 0xC2 && lead < 0xE0 ? 2 : lead >= 0xE0 && lead < 0xF0 ? 3 : lead >= 0xF0 && lead < 0xF5 ? 4 : 0;
+  const size_t length = lead < 0x80                   ? 1
+                        : lead >= 0xC2 && lead < 0xE0 ? 2
+                        : lead >= 0xE0 && lead < 0xF0 ? 3
+                        : lead >= 0xF0 && lead < 0xF5 ? 4
+                                                      : 0;
   if (length == 0 || length > text.size()) return 0;
   for (size_t i = 1; i < length; ++i)
     if ((at(i) & 0xC0) != 0x80) return 0;
@@ -38,9 +42,10 @@ std::string as_utf8(std::string_view bytes) {
 }
 
 std::shared_ptr<arrow::Schema> letters_schema() {
-  return arrow::schema({arrow::field("ingestion_timestamp", arrow::timestamp(arrow::TimeUnit::MICRO, "UTC"), false), arrow::field("source", arrow::utf8(), false),
-                        arrow::field("reason", arrow::utf8(), false), arrow::field("raw", arrow::utf8(), false),
-                        arrow::field("log_partition", arrow::int32(), false), arrow::field("log_offset", arrow::int64(), false)});
+  return arrow::schema({arrow::field("ingestion_timestamp", arrow::timestamp(arrow::TimeUnit::MICRO, "UTC"), false),
+                        arrow::field("source", arrow::utf8(), false), arrow::field("reason", arrow::utf8(), false),
+                        arrow::field("raw", arrow::utf8(), false), arrow::field("log_partition", arrow::int32(), false),
+                        arrow::field("log_offset", arrow::int64(), false)});
 }
 
 class Letters {
@@ -87,7 +92,8 @@ Status Letters::end_batch() {
   const int64_t rows = offsets_.length();
   if (rows == 0) return {};
   std::vector<std::shared_ptr<arrow::Array>> columns;
-  for (arrow::ArrayBuilder* builder : std::initializer_list<arrow::ArrayBuilder*>{&times_, &sources_, &reasons_, &raws_, &partitions_, &offsets_}) {
+  for (arrow::ArrayBuilder* builder :
+       std::initializer_list<arrow::ArrayBuilder*>{&times_, &sources_, &reasons_, &raws_, &partitions_, &offsets_}) {
     auto column = builder->Finish();
     K2_RETURN_IF_ERROR(checked(column.status()));
     columns.push_back(*column);

@@ -84,7 +84,8 @@ class DuckResult final : public QueryResult {
       names.push_back(duckdb_column_name(&result_, i));
     }
     ArrowSchema exported{};
-    K2_RETURN_IF_ERROR(from_error_data(duckdb_to_arrow_schema(options_, types.data(), names.data(), count, &exported), "query: result columns"));
+    K2_RETURN_IF_ERROR(
+        from_error_data(duckdb_to_arrow_schema(options_, types.data(), names.data(), count, &exported), "query: result columns"));
     auto schema = arrow::ImportSchema(&exported);
     if (!schema.ok()) return make_error(ErrorKind::kInvalidInput, "query: result columns: " + schema.status().ToString());
     schema_ = *std::move(schema);
@@ -137,7 +138,8 @@ Status bind(duckdb_prepared_statement statement, idx_t index, const DuckValue& v
   if (const auto* text = std::get_if<std::string>(&value)) state = duckdb_bind_varchar_length(statement, index, text->data(), text->size());
   else if (const auto* number = std::get_if<int64_t>(&value)) state = duckdb_bind_int64(statement, index, *number);
   else state = duckdb_bind_timestamp_tz(statement, index, {std::get<TimestampUs>(value).us});
-  if (state != DuckDBSuccess) return make_error(ErrorKind::kInvalidInput, "query: cannot bind parameter " + std::to_string(index) + ": not UTF-8?");
+  if (state != DuckDBSuccess)
+    return make_error(ErrorKind::kInvalidInput, "query: cannot bind parameter " + std::to_string(index) + ": not UTF-8?");
   return {};
 }
 
@@ -180,7 +182,8 @@ DuckDatabase::~DuckDatabase() { duckdb_close(&database_); }
 
 Result<std::unique_ptr<DuckConnection>> DuckDatabase::connect() {
   duckdb_connection connection = nullptr;
-  if (duckdb_connect(database_, &connection) != DuckDBSuccess) return make_error(ErrorKind::kUnavailable, "query: cannot connect to DuckDB");
+  if (duckdb_connect(database_, &connection) != DuckDBSuccess)
+    return make_error(ErrorKind::kUnavailable, "query: cannot connect to DuckDB");
   return std::make_unique<DuckConnection>(connection);
 }
 
@@ -191,7 +194,8 @@ Status DuckConnection::run(const std::string& sql) {
   const duckdb_state state = duckdb_query(connection_, sql.c_str(), &result);
   Status status;
   if (state != DuckDBSuccess)
-    status = make_error(kind_of(duckdb_result_error_type(&result), StatementAuthor::kOurselves), "query: " + text_of(duckdb_result_error(&result)));
+    status = make_error(kind_of(duckdb_result_error_type(&result), StatementAuthor::kOurselves),
+                        "query: " + text_of(duckdb_result_error(&result)));
   duckdb_destroy_result(&result);
   return status;
 }
@@ -202,7 +206,8 @@ Status DuckConnection::require_one_select(const std::string& sql) {
   Status status;
   if (count == 0) {
     const char* error = duckdb_extract_statements_error(statements);
-    status = make_error(ErrorKind::kInvalidInput, "SQL: " + (error == nullptr || *error == 0 ? "there is no statement" : std::string(error)));
+    status =
+        make_error(ErrorKind::kInvalidInput, "SQL: " + (error == nullptr || *error == 0 ? "there is no statement" : std::string(error)));
   } else if (count > 1) {
     status = make_error(ErrorKind::kInvalidInput, "SQL: " + std::to_string(count) + " statements, where one SELECT is allowed");
   } else {
@@ -218,7 +223,8 @@ Status DuckConnection::require_one_select(const std::string& sql) {
   return status;
 }
 
-Result<std::unique_ptr<QueryResult>> DuckConnection::query(const std::string& sql, const std::vector<DuckValue>& values, StatementAuthor author) {
+Result<std::unique_ptr<QueryResult>> DuckConnection::query(const std::string& sql, const std::vector<DuckValue>& values,
+                                                           StatementAuthor author) {
   Prepared prepared;
   if (duckdb_prepare(connection_, sql.c_str(), &prepared.statement) != DuckDBSuccess) {
     const std::string message = "query: " + text_of(duckdb_prepare_error(prepared.statement));

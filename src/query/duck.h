@@ -64,7 +64,8 @@ class DuckConnection {
   [[nodiscard]] Status require_one_select(const std::string& sql);
 
   /// Prepares `sql`, binds `values` to $1, $2, ..., starts it and returns its rows as they come. The result refers to this connection.
-  [[nodiscard]] Result<std::unique_ptr<QueryResult>> query(const std::string& sql, const std::vector<DuckValue>& values, StatementAuthor author);
+  [[nodiscard]] Result<std::unique_ptr<QueryResult>> query(const std::string& sql, const std::vector<DuckValue>& values,
+                                                           StatementAuthor author);
 
   /// Asks what runs now to stop. Any thread.
   void interrupt() { duckdb_interrupt(connection_); }

@@ -157,8 +157,10 @@ Status check_query(const EventQuery& query) {
   for (const std::string& symbol : query.symbols) K2_RETURN_IF_ERROR(check_text("symbol", symbol));
   K2_RETURN_IF_ERROR(check_text("exchange", query.exchange));
   if (query.start && query.end && *query.end < *query.start)
-    return make_error(ErrorKind::kInvalidInput, "query: end " + format_rfc3339(*query.end) + " lies before start " + format_rfc3339(*query.start));
-  if (query.limit && *query.limit < 0) return make_error(ErrorKind::kInvalidInput, "query: limit " + std::to_string(*query.limit) + " is negative");
+    return make_error(ErrorKind::kInvalidInput,
+                      "query: end " + format_rfc3339(*query.end) + " lies before start " + format_rfc3339(*query.start));
+  if (query.limit && *query.limit < 0)
+    return make_error(ErrorKind::kInvalidInput, "query: limit " + std::to_string(*query.limit) + " is negative");
   return {};
 }
 
@@ -214,7 +216,8 @@ std::function<Status()> limit_check(const QueryLimits& limits) {
 // DuckDB's columns under the names and types that every answer of the kind has.
 class RetypedResult final : public QueryResult {
  public:
-  RetypedResult(std::unique_ptr<QueryResult> rows, std::shared_ptr<arrow::Schema> schema) : rows_(std::move(rows)), schema_(std::move(schema)) {}
+  RetypedResult(std::unique_ptr<QueryResult> rows, std::shared_ptr<arrow::Schema> schema)
+      : rows_(std::move(rows)), schema_(std::move(schema)) {}
   [[nodiscard]] const std::shared_ptr<arrow::Schema>& schema() const override { return schema_; }
   Result<std::shared_ptr<arrow::RecordBatch>> next() override {
     K2_TRY(const auto batch, rows_->next());
@@ -351,8 +354,8 @@ class DuckEngine final : public Engine {
 
   Result<std::unique_ptr<QueryResult>> symbols(Channel channel, const Cut& cut, const QueryLimits& limits) override {
     std::vector<std::string_view> columns{"symbol", "exchange", "asset_class", "currency"};
-    const std::vector<std::string_view> prices = channel == Channel::kTrades ? std::vector<std::string_view>{"price"}
-                                                                             : std::vector<std::string_view>{"bid_price", "ask_price"};
+    const std::vector<std::string_view> prices =
+        channel == Channel::kTrades ? std::vector<std::string_view>{"price"} : std::vector<std::string_view>{"bid_price", "ask_price"};
     columns.insert(columns.end(), prices.begin(), prices.end());
     K2_TRY(Question question, ask({.channel = channel}, cut, limits, with_order_columns(columns)));
     // The last row in the order of rows, whatever order they come in.
@@ -366,7 +369,8 @@ class DuckEngine final : public Engine {
   }
 
   Result<std::unique_ptr<QueryResult>> summary(const EventQuery& query, const Cut& cut, const QueryLimits& limits) override {
-    const std::vector<std::string> sides = query.channel == Channel::kTrades ? std::vector<std::string>{""} : std::vector<std::string>{"bid_", "ask_"};
+    const std::vector<std::string> sides =
+        query.channel == Channel::kTrades ? std::vector<std::string>{""} : std::vector<std::string>{"bid_", "ask_"};
     std::vector<std::string> names{"symbol", "exchange"};
     std::string sums = "count(*) AS count";
     for (const std::string& side : sides) {
@@ -386,8 +390,9 @@ class DuckEngine final : public Engine {
     for (const NamedView& named : kViews) {
       K2_TRY(const TableView view, reader_.view(cut, named.table));
       K2_TRY(const auto snapshots, lake_.snapshots(named.table.name));
-      const Offsets log_end = named.name == "coverage" ? view.state->offsets
-                                                       : offsets_of_channel(cut.end, named.name == "trades" ? Channel::kTrades : Channel::kQuotes);
+      const Offsets log_end = named.name == "coverage"
+                                  ? view.state->offsets
+                                  : offsets_of_channel(cut.end, named.name == "trades" ? Channel::kTrades : Channel::kQuotes);
       rows.add_text("name", std::string(named.table.name));
       rows.add_long("rows", view.table_rows + view.log_rows);
       rows.add_long("table_rows", view.table_rows);

@@ -34,17 +34,18 @@ namespace k2 {
 
 struct EngineOptions {
   std::string memory_limit = "1GB";  // DuckDB's buffers, over all questions together; beyond it they spill, then fail
-  int threads = 2;                   // DuckDB's, over all questions together
-  std::filesystem::path spill_dir;   // empty: "query-spill" in the lake's data directory; made when first needed
+  int threads = 2;  // DuckDB's, over all questions together
+  std::filesystem::path spill_dir;  // empty: "query-spill" in the lake's data directory; made when first needed
   std::string spill_bytes_max = "10GB";
-  int64_t window_rows_max = 500'000;  // events() of up to so many rows are read in memory by page index; larger ones by DuckDB, which can spill
+  int64_t window_rows_max =
+      500'000;  // events() of up to so many rows are read in memory by page index; larger ones by DuckDB, which can spill
   size_t tail_bytes_max = 256 << 20;  // decoded records kept in memory, per channel; more is read from the log when asked for
 };
 
 /// What bounds one question, besides memory.
 struct QueryLimits {
   int64_t timeout_us = 0;  // from the call to the last batch; 0: none. Late by at most one vector of 2,048 rows, usually
-  std::stop_token stop;    // asks it to end, from any thread
+  std::stop_token stop;  // asks it to end, from any thread
 };
 
 enum class EventOrder : uint8_t { kOldestFirst, kNewestFirst };
@@ -52,19 +53,20 @@ enum class EventOrder : uint8_t { kOldestFirst, kNewestFirst };
 /// Trades or quotes of some symbols and some time. Rows come by timestamp, then topic, partition, offset; or exactly the reverse.
 struct EventQuery {
   Channel channel = Channel::kTrades;
-  std::vector<std::string> symbols;    // empty: all
-  std::string exchange;                // empty: all
-  std::optional<TimestampUs> start;    // inclusive
-  std::optional<TimestampUs> end;      // exclusive
-  std::optional<int64_t> limit;        // at most so many rows, the first in `order`
+  std::vector<std::string> symbols;  // empty: all
+  std::string exchange;  // empty: all
+  std::optional<TimestampUs> start;  // inclusive
+  std::optional<TimestampUs> end;  // exclusive
+  std::optional<int64_t> limit;  // at most so many rows, the first in `order`
   EventOrder order = EventOrder::kOldestFirst;
-  std::vector<std::string> columns;    // of the channel's table, in this order; empty: all
+  std::vector<std::string> columns;  // of the channel's table, in this order; empty: all
 };
 
 class Engine {
  public:
   /// `lake`, `log` and `schemas` outlive the engine. InvalidInput: an option DuckDB refuses. Unavailable: DuckDB cannot start.
-  [[nodiscard]] static Result<std::unique_ptr<Engine>> open(Lake& lake, const Log& log, const SchemaStore& schemas, const EngineOptions& options);
+  [[nodiscard]] static Result<std::unique_ptr<Engine>> open(Lake& lake, const Log& log, const SchemaStore& schemas,
+                                                            const EngineOptions& options);
   virtual ~Engine() = default;
 
   /// Takes a cut, now. Corrupt: a table belongs to another log, or is ahead of it.
@@ -77,7 +79,8 @@ class Engine {
   /// after each append keeps that work off the questions.
   [[nodiscard]] virtual Status follow() = 0;
 
-  [[nodiscard]] virtual Result<std::unique_ptr<QueryResult>> events(const EventQuery& query, const Cut& cut, const QueryLimits& limits = {}) = 0;
+  [[nodiscard]] virtual Result<std::unique_ptr<QueryResult>> events(const EventQuery& query, const Cut& cut,
+                                                                    const QueryLimits& limits = {}) = 0;
 
   /// One row per symbol and exchange, in that order: symbol, exchange, asset_class, currency, count, first_timestamp, last_timestamp, and
   /// last_price (trades) or last_bid_price, last_ask_price (quotes).
@@ -85,7 +88,8 @@ class Engine {
 
   /// One row per symbol and exchange with exact sums over the rows of `query` (its channel, symbols, exchange, start, end): count, then
   /// sum_quantity decimal(38,8) and sum_price_quantity decimal(38,16) (trades), or the same for bid_ and ask_ (quotes).
-  [[nodiscard]] virtual Result<std::unique_ptr<QueryResult>> summary(const EventQuery& query, const Cut& cut, const QueryLimits& limits = {}) = 0;
+  [[nodiscard]] virtual Result<std::unique_ptr<QueryResult>> summary(const EventQuery& query, const Cut& cut,
+                                                                     const QueryLimits& limits = {}) = 0;
 
   /// One row per table of the cut and one for the dead letters: name, rows (of the cut), table_rows, log_rows, files, size_bytes, snapshots,
   /// snapshot_id, committed (offsets, summed over partitions), log_end (likewise).

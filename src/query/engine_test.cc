@@ -97,14 +97,15 @@ TEST(Events, AreTheSameByPageIndexAndByDuckDb) {
   const Cut cut = must(world.engine().cut());
   const auto by_duckdb = must(Engine::open(world.lake(), world.log(), world.log(), {.window_rows_max = -1}));
   const TimestampUs middle{kMorningUs + 700'000'000};
-  for (const EventQuery& query : {EventQuery{}, EventQuery{.symbols = {"BTCUSDT"}}, EventQuery{.symbols = {"XRPUSDT", "O'HARA"}, .start = middle},
-                                  EventQuery{.symbols = {"ETHUSDT"}, .end = middle, .limit = 100, .order = EventOrder::kNewestFirst},
-                                  EventQuery{.exchange = "binance", .start = middle, .columns = {"log_offset", "message_id", "trade_conditions"}},
-                                  EventQuery{.start = middle, .end = middle}, EventQuery{.channel = Channel::kQuotes, .symbols = {"RIO"}},
-                                  EventQuery{.limit = 0}}) {
+  for (const EventQuery& query :
+       {EventQuery{}, EventQuery{.symbols = {"BTCUSDT"}}, EventQuery{.symbols = {"XRPUSDT", "O'HARA"}, .start = middle},
+        EventQuery{.symbols = {"ETHUSDT"}, .end = middle, .limit = 100, .order = EventOrder::kNewestFirst},
+        EventQuery{.exchange = "binance", .start = middle, .columns = {"log_offset", "message_id", "trade_conditions"}},
+        EventQuery{.start = middle, .end = middle}, EventQuery{.channel = Channel::kQuotes, .symbols = {"RIO"}}, EventQuery{.limit = 0}}) {
     const auto window = rows_of(world.engine().events(query, cut));
     const auto sql = rows_of(by_duckdb->events(query, cut));
-    EXPECT_TRUE(window->schema()->Equals(sql->schema(), /*check_metadata=*/true)) << window->schema()->ToString() << sql->schema()->ToString();
+    EXPECT_TRUE(window->schema()->Equals(sql->schema(), /*check_metadata=*/true))
+        << window->schema()->ToString() << sql->schema()->ToString();
     EXPECT_TRUE(window->Equals(*sql)) << window->num_rows() << " and " << sql->num_rows();
     EXPECT_EQ(as_bytes(world.engine().events(query, cut)), as_bytes(by_duckdb->events(query, cut)));
   }
@@ -283,7 +284,8 @@ class Storm {
         archiver_([&world, this](const std::stop_token& stop) {
           std::mt19937 random(2);
           while (!stop.stop_requested()) {
-            world.archive(Channel::kTrades, [&](int64_t lag) { return lag == 0 ? 0 : static_cast<int64_t>(random() % static_cast<uint64_t>(lag + 1)); });
+            world.archive(Channel::kTrades,
+                          [&](int64_t lag) { return lag == 0 ? 0 : static_cast<int64_t>(random() % static_cast<uint64_t>(lag + 1)); });
             ++commits_;
             std::this_thread::sleep_for(std::chrono::milliseconds(20 + random() % 40));
           }
@@ -384,13 +386,14 @@ TEST(Sql, RefusesEverythingButOneSelect) {
   world.archive(Channel::kTrades);
   const Cut cut = must(world.engine().cut());
   const std::string file = (world.path() / "warehouse" / "x.parquet").string();
-  for (const std::string& sql : {std::string("DROP VIEW trades"), std::string("SELECT 1; SELECT 2"), std::string(""), std::string("SELEC 1"),
-                                 std::string("CREATE TABLE t (a INT)"), "COPY (SELECT 1) TO '" + file + "'", "EXPLAIN ANALYZE COPY (SELECT 1) TO '" + file + "'",
-                                 "explain /* x */ analyze COPY (SELECT 1) TO '" + file + "'", "/**/ EXPLAIN ANALYZE COPY (SELECT 1) TO '" + file + "'",
-                                 "EXPLAIN (ANALYZE) COPY (SELECT 1) TO '" + file + "'", std::string("SET threads = 4"), "ATTACH '" + file + ".db'",
-                                 std::string("SELECT * FROM nothing"), std::string("INSTALL httpfs"), std::string("PRAGMA threads = 4"),
-                                 std::string("SELECT * FROM read_csv('/etc/passwd')"), std::string("SELECT * FROM read_text('/etc/hostname')"),
-                                 std::string("CALL enable_logging()")}) {
+  for (const std::string& sql :
+       {std::string("DROP VIEW trades"), std::string("SELECT 1; SELECT 2"), std::string(""), std::string("SELEC 1"),
+        std::string("CREATE TABLE t (a INT)"), "COPY (SELECT 1) TO '" + file + "'", "EXPLAIN ANALYZE COPY (SELECT 1) TO '" + file + "'",
+        "explain /* x */ analyze COPY (SELECT 1) TO '" + file + "'", "/**/ EXPLAIN ANALYZE COPY (SELECT 1) TO '" + file + "'",
+        "EXPLAIN (ANALYZE) COPY (SELECT 1) TO '" + file + "'", std::string("SET threads = 4"), "ATTACH '" + file + ".db'",
+        std::string("SELECT * FROM nothing"), std::string("INSTALL httpfs"), std::string("PRAGMA threads = 4"),
+        std::string("SELECT * FROM read_csv('/etc/passwd')"), std::string("SELECT * FROM read_text('/etc/hostname')"),
+        std::string("CALL enable_logging()")}) {
     auto answer = world.engine().sql(sql, cut);
     Status status;
     if (!answer) status = std::unexpected(answer.error());
@@ -421,7 +424,8 @@ TEST(Sql, EndsWhenAskedTo) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     source.request_stop();
   });
-  auto answer = world.engine().sql("SELECT sum(a.range * b.range) FROM range(10000000) a, range(10000000) b", cut, {.stop = source.get_token()});
+  auto answer =
+      world.engine().sql("SELECT sum(a.range * b.range) FROM range(10000000) a, range(10000000) b", cut, {.stop = source.get_token()});
   const Error error = answer ? read_all(**answer).error() : answer.error();
   EXPECT_EQ(error.kind, ErrorKind::kCancelled);
 }
@@ -441,7 +445,8 @@ TEST(Symbols, HaveTheirCountsTimesAndLastPrice) {
   EXPECT_EQ(count, 1000);
   // The last row in the order of rows, by another way.
   const auto last = rows_of(world.engine().events({.symbols = {"BTCUSDT"}, .limit = 1, .order = EventOrder::kNewestFirst}, cut));
-  EXPECT_EQ(column<arrow::Decimal128Array>(*batch, "last_price").FormatValue(0), column<arrow::Decimal128Array>(*last, "price").FormatValue(0));
+  EXPECT_EQ(column<arrow::Decimal128Array>(*batch, "last_price").FormatValue(0),
+            column<arrow::Decimal128Array>(*last, "price").FormatValue(0));
   EXPECT_EQ(rows_of(world.engine().symbols(Channel::kQuotes, cut))->num_rows(), 0);
 }
 

@@ -127,7 +127,8 @@ Result<int64_t> write_csv(QueryResult& result, const FormatOptions& options, con
 
 // Columns of a terminal that UTF-8 text takes: its code points. Wide and combining letters are off by one, which only shifts a line.
 size_t display_width(std::string_view text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char letter) { return (static_cast<uint8_t>(letter) & 0xC0) != 0x80; }));
+  return static_cast<size_t>(
+      std::count_if(text.begin(), text.end(), [](char letter) { return (static_cast<uint8_t>(letter) & 0xC0) != 0x80; }));
 }
 
 // Control characters would move the cursor.
@@ -194,9 +195,8 @@ class TextTable {
 Result<int64_t> write_table(QueryResult& result, const FormatOptions& options, const Sink& sink) {
   Output output(sink);
   TextTable table(*result.schema(), output, options);
-  K2_TRY(const int64_t rows, for_each_row(result, options, output, [&](const CellTexts& cells, int64_t row) {
-           table.add(cells, row, options.table_width_rows);
-         }));
+  K2_TRY(const int64_t rows, for_each_row(result, options, output,
+                                          [&](const CellTexts& cells, int64_t row) { table.add(cells, row, options.table_width_rows); }));
   table.start();
   K2_RETURN_IF_ERROR(output.flush());
   return rows;
@@ -224,7 +224,8 @@ class SinkStream final : public arrow::io::OutputStream {
   Status status_of(const arrow::Status& status, std::string_view what) {
     if (error_) return std::unexpected(*error_);
     if (status.ok()) return {};
-    return make_error(status.IsOutOfMemory() ? ErrorKind::kUnavailable : ErrorKind::kInvalidInput, std::string(what) + ": " + status.ToString());
+    return make_error(status.IsOutOfMemory() ? ErrorKind::kUnavailable : ErrorKind::kInvalidInput,
+                      std::string(what) + ": " + status.ToString());
   }
 
  private:

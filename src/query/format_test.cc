@@ -5,8 +5,8 @@
 #include <arrow/ipc/reader.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 #include <parquet/arrow/reader.h>
+#include <nlohmann/json.hpp>
 
 #include <cmath>
 #include <limits>
@@ -39,10 +39,11 @@ std::shared_ptr<arrow::RecordBatch> batch_of(const std::vector<std::pair<std::st
 std::string text_of(const std::shared_ptr<arrow::RecordBatch>& batch, Format format, FormatOptions options = {}) {
   std::string bytes;
   const auto result = make_result(batch->schema(), {batch});
-  EXPECT_EQ(must(write(*result, format, options, [&](std::string_view part) -> Status {
-              bytes += part;
-              return {};
-            })),
+  EXPECT_EQ(must(write(*result, format, options,
+                       [&](std::string_view part) -> Status {
+                         bytes += part;
+                         return {};
+                       })),
             batch->num_rows());
   return bytes;
 }
@@ -59,23 +60,26 @@ std::shared_ptr<arrow::RecordBatch> sample() {
                                                             {1'394'398'634'754'000, -1})},
       {"price", array<arrow::Decimal128Builder, arrow::Decimal128>(arrow::Decimal128Builder(arrow::decimal128(18, 8), kPool),
                                                                    {arrow::Decimal128(3'943'248'000'000), arrow::Decimal128(-1)})},
-      {"big", array<arrow::Decimal128Builder, arrow::Decimal128>(arrow::Decimal128Builder(arrow::decimal128(38, 16), kPool),
-                                                                 {arrow::Decimal128("4999999999999999990000.0000000000000050"), std::nullopt})},
+      {"big",
+       array<arrow::Decimal128Builder, arrow::Decimal128>(arrow::Decimal128Builder(arrow::decimal128(38, 16), kPool),
+                                                          {arrow::Decimal128("4999999999999999990000.0000000000000050"), std::nullopt})},
       {"n", array<arrow::Int64Builder, int64_t>(arrow::Int64Builder(kPool), {std::numeric_limits<int64_t>::min(), std::nullopt})},
       {"x", array<arrow::DoubleBuilder, double>(arrow::DoubleBuilder(kPool), {0.1, std::nan("")})},
       {"ok", array<arrow::BooleanBuilder, bool>(arrow::BooleanBuilder(kPool), {true, false})},
       {"conditions", lists.Finish().ValueOrDie()},
-      {"vendor_data", array<arrow::StringBuilder, std::string>(arrow::StringBuilder(kPool), {R"({"company_id":"7078","venue":"X"})", std::nullopt})},
+      {"vendor_data",
+       array<arrow::StringBuilder, std::string>(arrow::StringBuilder(kPool), {R"({"company_id":"7078","venue":"X"})", std::nullopt})},
   });
 }
 
 TEST(Format, NdjsonIsAnObjectALine) {
-  EXPECT_EQ(text_of(sample(), Format::kNdjson),
-            R"({"symbol":"O'H\"A,RA\n","timestamp":"2014-03-09T20:57:14.754000Z","price":"39432.48000000","big":"4999999999999999990000.0000000000000050",)"
-            R"("n":-9223372036854775808,"x":0.1,"ok":true,"conditions":["a,\"b","c"],"vendor_data":{"company_id":"7078","venue":"X"}})"
-            "\n"
-            R"({"symbol":null,"timestamp":"1969-12-31T23:59:59.999999Z","price":"-0.00000001","big":null,"n":null,"x":null,"ok":false,"conditions":[],"vendor_data":null})"
-            "\n");
+  EXPECT_EQ(
+      text_of(sample(), Format::kNdjson),
+      R"({"symbol":"O'H\"A,RA\n","timestamp":"2014-03-09T20:57:14.754000Z","price":"39432.48000000","big":"4999999999999999990000.0000000000000050",)"
+      R"("n":-9223372036854775808,"x":0.1,"ok":true,"conditions":["a,\"b","c"],"vendor_data":{"company_id":"7078","venue":"X"}})"
+      "\n"
+      R"({"symbol":null,"timestamp":"1969-12-31T23:59:59.999999Z","price":"-0.00000001","big":null,"n":null,"x":null,"ok":false,"conditions":[],"vendor_data":null})"
+      "\n");
 }
 
 TEST(Format, JsonIsOneArrayThatAnyParserReads) {
@@ -93,11 +97,12 @@ TEST(Format, TimesMayBeIntegers) {
 }
 
 TEST(Format, CsvQuotesWhatItMustAndTellsNullFromEmpty) {
-  EXPECT_EQ(text_of(sample(), Format::kCsv),
-            "symbol,timestamp,price,big,n,x,ok,conditions,vendor_data\n"
-            "\"O'H\"\"A,RA\n\",2014-03-09T20:57:14.754000Z,39432.48000000,4999999999999999990000.0000000000000050,-9223372036854775808,0.1,true,"
-            "\"[\"\"a,\\\"\"b\"\",\"\"c\"\"]\",\"{\"\"company_id\"\":\"\"7078\"\",\"\"venue\"\":\"\"X\"\"}\"\n"
-            ",1969-12-31T23:59:59.999999Z,-0.00000001,,,nan,false,[],\n");
+  EXPECT_EQ(
+      text_of(sample(), Format::kCsv),
+      "symbol,timestamp,price,big,n,x,ok,conditions,vendor_data\n"
+      "\"O'H\"\"A,RA\n\",2014-03-09T20:57:14.754000Z,39432.48000000,4999999999999999990000.0000000000000050,-9223372036854775808,0.1,true,"
+      "\"[\"\"a,\\\"\"b\"\",\"\"c\"\"]\",\"{\"\"company_id\"\":\"\"7078\"\",\"\"venue\"\":\"\"X\"\"}\"\n"
+      ",1969-12-31T23:59:59.999999Z,-0.00000001,,,nan,false,[],\n");
   const auto empties = batch_of({{"a", array<arrow::StringBuilder, std::string>(arrow::StringBuilder(kPool), {"", std::nullopt})}});
   EXPECT_EQ(text_of(empties, Format::kCsv), "a\n\"\"\n\n");
 }
@@ -118,7 +123,8 @@ TEST(Format, TableAlignsAndDoesNotMoveTheCursor) {
 TEST(Format, ArrowAndParquetComeBackTheSame) {
   const auto batch = sample();
   const std::string stream = text_of(batch, Format::kArrow);
-  const auto reader = arrow::ipc::RecordBatchStreamReader::Open(std::make_shared<arrow::io::BufferReader>(arrow::Buffer::FromString(stream))).ValueOrDie();
+  const auto reader =
+      arrow::ipc::RecordBatchStreamReader::Open(std::make_shared<arrow::io::BufferReader>(arrow::Buffer::FromString(stream))).ValueOrDie();
   EXPECT_TRUE(reader->Next().ValueOrDie()->Equals(*batch, arrow::EqualOptions::Defaults().nans_equal(true)));
 
   const std::string file = text_of(batch, Format::kParquet);
@@ -132,7 +138,8 @@ TEST(Format, ArrowAndParquetComeBackTheSame) {
 TEST(Format, AnErrorOfTheSinkIsPassedOn) {
   for (const Format format : {Format::kJson, Format::kNdjson, Format::kCsv, Format::kTable, Format::kArrow, Format::kParquet}) {
     const auto result = make_result(sample()->schema(), {sample()});
-    const auto written = write(*result, format, {}, [](std::string_view) -> Status { return make_error(ErrorKind::kCancelled, "the client has gone"); });
+    const auto written =
+        write(*result, format, {}, [](std::string_view) -> Status { return make_error(ErrorKind::kCancelled, "the client has gone"); });
     ASSERT_FALSE(written) << format_name(format);
     EXPECT_EQ(written.error().kind, ErrorKind::kCancelled);
   }
@@ -168,8 +175,10 @@ TEST(Format, NamesAreReadBack) {
 }
 
 TEST(VendorData, ThatIsNoJsonObjectStaysAString) {
-  const auto batch = batch_of({{"vendor_data", array<arrow::StringBuilder, std::string>(arrow::StringBuilder(kPool), {"{broken", "[1]", R"({"a":{"b":1}})"})}});
-  EXPECT_EQ(text_of(batch, Format::kNdjson), "{\"vendor_data\":\"{broken\"}\n{\"vendor_data\":\"[1]\"}\n{\"vendor_data\":{\"a\":{\"b\":1}}}\n");
+  const auto batch = batch_of(
+      {{"vendor_data", array<arrow::StringBuilder, std::string>(arrow::StringBuilder(kPool), {"{broken", "[1]", R"({"a":{"b":1}})"})}});
+  EXPECT_EQ(text_of(batch, Format::kNdjson),
+            "{\"vendor_data\":\"{broken\"}\n{\"vendor_data\":\"[1]\"}\n{\"vendor_data\":{\"a\":{\"b\":1}}}\n");
   EXPECT_TRUE(is_json_object(R"({"a":"b\"c","d":""})"));
   EXPECT_TRUE(is_json_object("{}"));
   EXPECT_FALSE(is_json_object(R"({"a":"b",})"));

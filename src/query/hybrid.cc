@@ -22,9 +22,10 @@ Status same_log(const TableState& state, const LogId& id) {
 Status within(const TableState& state, const Offsets& end) {
   for (const auto& [partition, offset] : state.offsets)
     if (offset > offset_of(end, partition))
-      return make_error(ErrorKind::kCorrupt, "table " + state.table + " has " + partition.topic + "/" + std::to_string(partition.partition) +
-                                                 " up to offset " + std::to_string(offset.value) + ", the log ends at " +
-                                                 std::to_string(offset_of(end, partition).value) + ": it has lost records");
+      return make_error(ErrorKind::kCorrupt, "table " + state.table + " has " + partition.topic + "/" +
+                                                 std::to_string(partition.partition) + " up to offset " + std::to_string(offset.value) +
+                                                 ", the log ends at " + std::to_string(offset_of(end, partition).value) +
+                                                 ": it has lost records");
   return {};
 }
 
@@ -70,8 +71,9 @@ Result<Cut> HybridReader::cut_of(std::string_view token) const {
   K2_TRY(const Offsets end, log_.end_offsets());
   for (const auto& [partition, offset] : cut.end)
     if (offset.value < 0 || offset > offset_of(end, partition))
-      return make_error(ErrorKind::kInvalidInput, "read_token goes to offset " + std::to_string(offset.value) + " of " + partition.topic + "/" +
-                                                      std::to_string(partition.partition) + ", the log ends at " + std::to_string(offset_of(end, partition).value));
+      return make_error(ErrorKind::kInvalidInput, "read_token goes to offset " + std::to_string(offset.value) + " of " + partition.topic +
+                                                      "/" + std::to_string(partition.partition) + ", the log ends at " +
+                                                      std::to_string(offset_of(end, partition).value));
   return cut;
 }
 

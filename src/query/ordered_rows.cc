@@ -55,9 +55,7 @@ class Topics {
     int32_t rank = 0;
     for (auto& [topic, number] : ranks_) number = rank++;
   }
-  [[nodiscard]] int32_t rank(std::string_view topic) const {
-    return ranks_.size() == 1 ? 0 : ranks_.find(topic)->second;
-  }
+  [[nodiscard]] int32_t rank(std::string_view topic) const { return ranks_.size() == 1 ? 0 : ranks_.find(topic)->second; }
 
  private:
   std::map<std::string, int32_t, std::less<>> ranks_;
@@ -72,8 +70,10 @@ void add_places(const SelectedRows& rows, uint32_t part, const Topics& topics, s
   const auto add = [&](int32_t row) {
     places.push_back({timestamps[row], offsets[row], topics.rank(log_topics.GetView(row)), partitions[row], part, row});
   };
-  if (rows.rows) for (const int32_t row : *rows.rows) add(row);
-  else for (int32_t row = 0; row < static_cast<int32_t>(batch.num_rows()); ++row) add(row);
+  if (rows.rows)
+    for (const int32_t row : *rows.rows) add(row);
+  else
+    for (int32_t row = 0; row < static_cast<int32_t>(batch.num_rows()); ++row) add(row);
 }
 
 // Sorts neighbouring runs, each a part's, by merging them two and two: parts are nearly always sorted already.
@@ -191,7 +191,8 @@ arrow::Result<std::shared_ptr<arrow::Array>> gather_text_list(const std::vector<
     }
     ARROW_RETURN_NOT_OK(builder.Append());
     const auto& values = static_cast<const arrow::StringArray&>(*array.values());
-    for (int64_t i = array.value_offset(place.row); i < array.value_offset(place.row + 1); ++i) ARROW_RETURN_NOT_OK(elements->Append(values.GetView(i)));
+    for (int64_t i = array.value_offset(place.row); i < array.value_offset(place.row + 1); ++i)
+      ARROW_RETURN_NOT_OK(elements->Append(values.GetView(i)));
   }
   return builder.Finish();
 }
@@ -201,9 +202,11 @@ arrow::Result<std::shared_ptr<arrow::Array>> gather(const Column& column, const 
     case ColumnType::kUuid: return gather_uuid(arrays_of<arrow::FixedSizeBinaryArray>(parts, column.name), places);
     case ColumnType::kString: return gather_text(arrays_of<arrow::StringArray>(parts, column.name), places);
     case ColumnType::kTimestampUs:
-      return gather_fixed(arrow::TimestampBuilder(answer_type(column.type), arrow::default_memory_pool()), arrays_of<arrow::TimestampArray>(parts, column.name), places);
+      return gather_fixed(arrow::TimestampBuilder(answer_type(column.type), arrow::default_memory_pool()),
+                          arrays_of<arrow::TimestampArray>(parts, column.name), places);
     case ColumnType::kDecimal18_8:
-      return gather_fixed(arrow::Decimal128Builder(answer_type(column.type)), arrays_of<arrow::Decimal128Array>(parts, column.name), places);
+      return gather_fixed(arrow::Decimal128Builder(answer_type(column.type)), arrays_of<arrow::Decimal128Array>(parts, column.name),
+                          places);
     case ColumnType::kStringList: return gather_text_list(arrays_of<arrow::ListArray>(parts, column.name), places);
     case ColumnType::kLong: return gather_fixed(arrow::Int64Builder(), arrays_of<arrow::Int64Array>(parts, column.name), places);
     case ColumnType::kInt: return gather_fixed(arrow::Int32Builder(), arrays_of<arrow::Int32Array>(parts, column.name), places);
@@ -228,7 +231,11 @@ class OrderedResult final : public QueryResult {
  public:
   OrderedResult(const TableSpec& table, std::vector<SelectedRows> parts, std::vector<std::string_view> columns, std::vector<Place> places,
                 std::function<Status()> check)
-      : table_(table), parts_(std::move(parts)), columns_(std::move(columns)), places_(std::move(places)), check_(std::move(check)),
+      : table_(table),
+        parts_(std::move(parts)),
+        columns_(std::move(columns)),
+        places_(std::move(places)),
+        check_(std::move(check)),
         schema_(answer_schema(table, columns_)) {}
 
   [[nodiscard]] const std::shared_ptr<arrow::Schema>& schema() const override { return schema_; }
@@ -269,12 +276,14 @@ class OrderedResult final : public QueryResult {
 
 std::shared_ptr<arrow::Schema> answer_schema(const TableSpec& table, const std::vector<std::string_view>& columns) {
   arrow::FieldVector fields;
-  for (const std::string_view name : columns) fields.push_back(arrow::field(std::string(name), answer_type(column_named(table, name).type)));
+  for (const std::string_view name : columns)
+    fields.push_back(arrow::field(std::string(name), answer_type(column_named(table, name).type)));
   return arrow::schema(std::move(fields));
 }
 
-Result<std::unique_ptr<QueryResult>> ordered_rows(const TableSpec& table, std::vector<SelectedRows> parts, std::vector<std::string_view> columns,
-                                                  EventOrder order, std::optional<int64_t> limit, std::function<Status()> check) {
+Result<std::unique_ptr<QueryResult>> ordered_rows(const TableSpec& table, std::vector<SelectedRows> parts,
+                                                  std::vector<std::string_view> columns, EventOrder order, std::optional<int64_t> limit,
+                                                  std::function<Status()> check) {
   Topics topics;
   for (const SelectedRows& part : parts) topics.add(*part.batch);
   topics.number();

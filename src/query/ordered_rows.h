@@ -21,7 +21,8 @@ namespace k2 {
 [[nodiscard]] std::shared_ptr<arrow::Schema> answer_schema(const TableSpec& table, const std::vector<std::string_view>& columns);
 
 /// The first `limit` rows of all parts, in `order`. Every part's batch has `columns` and those of the order. `check` is asked before each batch.
-[[nodiscard]] Result<std::unique_ptr<QueryResult>> ordered_rows(const TableSpec& table, std::vector<SelectedRows> parts, std::vector<std::string_view> columns,
-                                                                EventOrder order, std::optional<int64_t> limit, std::function<Status()> check);
+[[nodiscard]] Result<std::unique_ptr<QueryResult>> ordered_rows(const TableSpec& table, std::vector<SelectedRows> parts,
+                                                                std::vector<std::string_view> columns, EventOrder order,
+                                                                std::optional<int64_t> limit, std::function<Status()> check);
 
 }  // namespace k2

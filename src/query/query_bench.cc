@@ -150,7 +150,8 @@ struct Day {
     while (true) {
       const Offset from = offset_of(must(lake->load(kTradesV2.name))->offsets, kPartition);
       if (from.value >= rows * kCommits) return;
-      std::fprintf(stderr, "making the benchmark's table: %lld of %lld rows\n", static_cast<long long>(from.value), static_cast<long long>(kRows));
+      std::fprintf(stderr, "making the benchmark's table: %lld of %lld rows\n", static_cast<long long>(from.value),
+                   static_cast<long long>(kRows));
       const Offset to{std::min(from.value + rows, kRows - kTailRows)};
       SchemaResolver resolver(log);
       ColumnsBuilder builder(Channel::kTrades, resolver);
@@ -160,7 +161,8 @@ struct Day {
           K2_ASSERT(builder.append(record.value, kPartition.topic, kPartition.partition, record.offset.value).has_value());
         next = batch.next_offset();
       }
-      AppendRequest request{.table = std::string(kTradesV2.name), .batches = {must(builder.finish())}, .log_id = log.id().value, .commit_id = random_uuid()};
+      AppendRequest request{
+          .table = std::string(kTradesV2.name), .batches = {must(builder.finish())}, .log_id = log.id().value, .commit_id = random_uuid()};
       request.start[kPartition] = from;
       request.end[kPartition] = to;
       must(lake->append(request));
@@ -184,8 +186,9 @@ enum Place : int64_t { kRecent, kHistory };
 EventQuery question(int64_t busy, int64_t place, std::mt19937_64& random) {
   EventQuery query;
   query.symbols = {busy != 0 ? "BTCUSDT" : "SYM" + std::to_string(1000 + random() % 500) + "USDT"};
-  const int64_t end_us = place == kRecent ? kMorningUs + kUsPerDay
-                                          : kMorningUs + kWindowUs + static_cast<int64_t>(random() % static_cast<uint64_t>(kUsPerDay - 2 * kWindowUs));
+  const int64_t end_us = place == kRecent
+                             ? kMorningUs + kUsPerDay
+                             : kMorningUs + kWindowUs + static_cast<int64_t>(random() % static_cast<uint64_t>(kUsPerDay - 2 * kWindowUs));
   query.start = TimestampUs{end_us - kWindowUs};
   query.end = TimestampUs{end_us};
   return query;
@@ -238,7 +241,8 @@ void BM_window_plain_duckdb(benchmark::State& state) {
   Day& made = day();
   const auto files = must(made.lake->load(kTradesV2.name))->files;
   const auto connection = must(made.plain->connect());
-  const std::string sql = "SELECT * FROM " + parquet_scan(*files) + " WHERE symbol = $1 AND \"timestamp\" >= $2 AND \"timestamp\" < $3 ORDER BY \"timestamp\"";
+  const std::string sql =
+      "SELECT * FROM " + parquet_scan(*files) + " WHERE symbol = $1 AND \"timestamp\" >= $2 AND \"timestamp\" < $3 ORDER BY \"timestamp\"";
   measure(state, [&](const EventQuery& query) {
     return drain(*must(connection->query(sql, {query.symbols[0], *query.start, *query.end}, StatementAuthor::kOurselves)));
   });

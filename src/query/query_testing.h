@@ -211,12 +211,15 @@ struct RowSum {
   }
 };
 
-inline std::ostream& operator<<(std::ostream& out, const RowSum& sum) { return out << sum.count << " rows, " << sum.hash_high << ":" << sum.hash_low; }
+inline std::ostream& operator<<(std::ostream& out, const RowSum& sum) {
+  return out << sum.count << " rows, " << sum.hash_high << ":" << sum.hash_low;
+}
 
 inline std::string row_text(const Trade& trade, const TopicPartition& partition, Offset offset) {
   std::string text = trade.message_id.to_string() + "|" + trade.trade_id + "|" + trade.symbol + "|" + trade.exchange + "|" +
-                     std::string(asset_class_name(trade.asset_class)) + "|" + std::to_string(trade.timestamp.us) + "|" + trade.price.to_string() + "|" +
-                     trade.quantity.to_string() + "|" + trade.currency + "|" + std::string(side_name(trade.side)) + "|";
+                     std::string(asset_class_name(trade.asset_class)) + "|" + std::to_string(trade.timestamp.us) + "|" +
+                     trade.price.to_string() + "|" + trade.quantity.to_string() + "|" + trade.currency + "|" +
+                     std::string(side_name(trade.side)) + "|";
   for (const std::string& condition : trade.trade_conditions) text += condition + ";";
   text += "|" + (trade.source_sequence ? std::to_string(*trade.source_sequence) : "null");
   text += "|" + std::to_string(trade.ingestion_timestamp.us);
@@ -225,7 +228,8 @@ inline std::string row_text(const Trade& trade, const TopicPartition& partition,
 }
 
 /// What the trades of a cut are: every record below its end, decoded here and now; those that pass `wanted`.
-inline RowSum expected_trades(const Log& log, const Offsets& end, const std::function<bool(const Trade&)>& wanted = [](const Trade&) { return true; }) {
+inline RowSum expected_trades(
+    const Log& log, const Offsets& end, const std::function<bool(const Trade&)>& wanted = [](const Trade&) { return true; }) {
   RowSum sum;
   for (const auto& [partition, stop] : end) {
     if (topic_channel(partition.topic) != Channel::kTrades) continue;
@@ -253,9 +257,9 @@ const Array& column(const arrow::RecordBatch& batch, const std::string& name) {
 inline std::string row_text(const arrow::RecordBatch& batch, int64_t row) {
   const auto text = [&](const std::string& name) { return std::string(column<arrow::StringArray>(batch, name).GetView(row)); };
   const auto decimal = [&](const std::string& name) { return column<arrow::Decimal128Array>(batch, name).FormatValue(row); };
-  std::string all = text("message_id") + "|" + text("trade_id") + "|" + text("symbol") + "|" + text("exchange") + "|" + text("asset_class") + "|" +
-                    std::to_string(column<arrow::TimestampArray>(batch, "timestamp").Value(row)) + "|" + decimal("price") + "|" + decimal("quantity") +
-                    "|" + text("currency") + "|" + text("side") + "|";
+  std::string all = text("message_id") + "|" + text("trade_id") + "|" + text("symbol") + "|" + text("exchange") + "|" +
+                    text("asset_class") + "|" + std::to_string(column<arrow::TimestampArray>(batch, "timestamp").Value(row)) + "|" +
+                    decimal("price") + "|" + decimal("quantity") + "|" + text("currency") + "|" + text("side") + "|";
   const auto& conditions = column<arrow::ListArray>(batch, "trade_conditions");
   const auto& elements = static_cast<const arrow::StringArray&>(*conditions.values());
   for (int64_t i = conditions.value_offset(row); i < conditions.value_offset(row + 1); ++i) all += std::string(elements.GetView(i)) + ";";
@@ -273,6 +277,8 @@ inline RowSum sum_of(const arrow::RecordBatch& batch) {
   return sum;
 }
 
-inline std::shared_ptr<arrow::RecordBatch> rows_of(Result<std::unique_ptr<QueryResult>> result) { return must(read_all(*must(std::move(result)))); }
+inline std::shared_ptr<arrow::RecordBatch> rows_of(Result<std::unique_ptr<QueryResult>> result) {
+  return must(read_all(*must(std::move(result))));
+}
 
 }  // namespace k2::testing

@@ -38,7 +38,8 @@ struct Run {
 };
 
 std::string describe(const TopicPartition& partition, Offset from, Offset to) {
-  return partition.topic + "/" + std::to_string(partition.partition) + " offsets " + std::to_string(from.value) + " to " + std::to_string(to.value);
+  return partition.topic + "/" + std::to_string(partition.partition) + " offsets " + std::to_string(from.value) + " to " +
+         std::to_string(to.value);
 }
 
 std::pair<TimestampUs, TimestampUs> timestamp_range(const arrow::RecordBatch& batch) {
@@ -59,7 +60,11 @@ Result<Chunk> merge(const Chunk& first, const Chunk& second) {
   K2_ASSERT(first.to == second.from);
   auto batch = arrow::ConcatenateRecordBatches({first.batch, second.batch});
   if (!batch.ok()) return make_error(ErrorKind::kUnavailable, "hot tail: cannot merge chunks: " + batch.status().ToString());
-  return Chunk{first.from, second.to, *std::move(batch), first.bytes + second.bytes, std::min(first.timestamp_min, second.timestamp_min),
+  return Chunk{first.from,
+               second.to,
+               *std::move(batch),
+               first.bytes + second.bytes,
+               std::min(first.timestamp_min, second.timestamp_min),
                std::max(first.timestamp_max, second.timestamp_max)};
 }
 
@@ -88,7 +93,8 @@ class Decoder {
     Offset expected = from;
     for (const LogRecord& record : batch.records()) {
       if (record.offset != expected || record.offset >= stop)
-        return make_error(ErrorKind::kCorrupt, "log: asked for " + describe(partition, expected, stop) + ", got offset " + std::to_string(record.offset.value));
+        return make_error(ErrorKind::kCorrupt,
+                          "log: asked for " + describe(partition, expected, stop) + ", got offset " + std::to_string(record.offset.value));
       K2_RETURN_IF_ERROR(builder_.append(record.value, partition.topic, partition.partition, record.offset.value));
       ++expected.value;
     }
@@ -184,7 +190,8 @@ struct HotTail::Impl {
       const Offset first = std::max(from, chunk.from);
       const Offset last = std::min(to, chunk.to);
       if (first >= last) continue;
-      auto rows = first == chunk.from && last == chunk.to ? chunk.batch : chunk.batch->Slice(first.value - chunk.from.value, last.value - first.value);
+      auto rows = first == chunk.from && last == chunk.to ? chunk.batch
+                                                          : chunk.batch->Slice(first.value - chunk.from.value, last.value - first.value);
       pieces.push_back({partition, first, last, std::move(rows), chunk.timestamp_min, chunk.timestamp_max});
     }
   }

@@ -43,7 +43,8 @@ template <class Value>
 void fill_fixed(duckdb_vector vector, const Value* values, const Rows& rows) {
   auto* to = static_cast<Value*>(duckdb_vector_get_data(vector));
   if (rows.listed == nullptr) std::memcpy(to, values + rows.first, rows.count * sizeof(Value));
-  else for (idx_t i = 0; i < rows.count; ++i) to[i] = values[rows.listed[i]];
+  else
+    for (idx_t i = 0; i < rows.count; ++i) to[i] = values[rows.listed[i]];
 }
 
 // decimal128 in memory to DuckDB's DECIMAL(18,8), which is the low half: decimal(18,8) fits in 64 bits.

@@ -25,7 +25,7 @@ struct RowFilter {
   std::vector<std::string> symbols;
   std::string exchange;
   std::optional<TimestampUs> start;  // inclusive
-  std::optional<TimestampUs> end;    // exclusive
+  std::optional<TimestampUs> end;  // exclusive
 
   [[nodiscard]] bool everything() const { return symbols.empty() && exchange.empty() && !start && !end; }
 };

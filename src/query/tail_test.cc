@@ -154,7 +154,9 @@ class LyingLog final : public Log {
   }
   [[nodiscard]] Result<Offsets> end_offsets() const override { return log_.end_offsets(); }
   [[nodiscard]] Result<Offsets> begin_offsets() const override { return log_.begin_offsets(); }
-  [[nodiscard]] Result<std::vector<Position>> positions(const std::vector<std::string>& sources) const override { return log_.positions(sources); }
+  [[nodiscard]] Result<std::vector<Position>> positions(const std::vector<std::string>& sources) const override {
+    return log_.positions(sources);
+  }
   void wait_for_append(const Offsets&, int64_t) const override {}
   Status trim(const Offsets&, TimestampUs) override { std::abort(); }
 

@@ -177,9 +177,12 @@ std::shared_ptr<arrow::Array> expanded(const arrow::DictionaryArray& array) {
   auto text = value_or_throw(arrow::AllocateBuffer(bytes));
   char* to = reinterpret_cast<char*>(text->mutable_data());
   for (int64_t row = 0; row < rows; ++row)
-    if (indices.IsValid(row)) std::memcpy(to + offset[row], words.GetView(indices.Value(row)).data(), static_cast<size_t>(offset[row + 1] - offset[row]));
-  return arrow::MakeArray(arrow::ArrayData::Make(arrow::utf8(), rows, {indices.null_bitmap(), std::shared_ptr<arrow::Buffer>(std::move(offsets)),
-                                                                       std::shared_ptr<arrow::Buffer>(std::move(text))}, indices.null_count(), 0));
+    if (indices.IsValid(row))
+      std::memcpy(to + offset[row], words.GetView(indices.Value(row)).data(), static_cast<size_t>(offset[row + 1] - offset[row]));
+  return arrow::MakeArray(arrow::ArrayData::Make(
+      arrow::utf8(), rows,
+      {indices.null_bitmap(), std::shared_ptr<arrow::Buffer>(std::move(offsets)), std::shared_ptr<arrow::Buffer>(std::move(text))},
+      indices.null_count(), 0));
 }
 
 std::shared_ptr<arrow::Array> as_decimals(const int64_t* units, int64_t rows, std::shared_ptr<arrow::Buffer> validity, int64_t nulls) {
@@ -196,15 +199,19 @@ std::shared_ptr<arrow::Array> as_decimals(const int64_t* units, int64_t rows, st
 class ColumnWindow {
  public:
   ColumnWindow(const WindowFile& file, const GroupIndex& index, int group, int leaf)
-      : file_(file), pages_(index.offsets[static_cast<size_t>(leaf)]->page_locations()), descriptor_(*file.metadata().schema()->Column(leaf)),
-        group_(file.metadata().RowGroup(group)), chunk_(group_->ColumnChunk(leaf)) {}
+      : file_(file),
+        pages_(index.offsets[static_cast<size_t>(leaf)]->page_locations()),
+        descriptor_(*file.metadata().schema()->Column(leaf)),
+        group_(file.metadata().RowGroup(group)),
+        chunk_(group_->ColumnChunk(leaf)) {}
 
   std::shared_ptr<arrow::Array> read(const Range& range, ColumnType type) {
     const auto [stream, first_row] = pages_of(range);
     const bool by_dictionary = type == ColumnType::kString && is_dictionary_only();
     const auto reader = parquet::internal::RecordReader::Make(&descriptor_, parquet::internal::LevelInfo::ComputeLevelInfo(&descriptor_),
                                                               arrow::default_memory_pool(), by_dictionary);
-    reader->SetPageReader(parquet::PageReader::Open(stream, chunk_->num_values(), chunk_->compression(), parquet::default_reader_properties(), descriptor_));
+    reader->SetPageReader(
+        parquet::PageReader::Open(stream, chunk_->num_values(), chunk_->compression(), parquet::default_reader_properties(), descriptor_));
     const int64_t before = range.begin - first_row;
     if (before > 0) require(reader->SkipRecords(before) == before, "rows are missing");
     reader->Reset();
@@ -217,10 +224,11 @@ class ColumnWindow {
  private:
   [[nodiscard]] bool is_dictionary_only() const {
     const auto& pages = chunk_->encoding_stats();
-    return chunk_->has_dictionary_page() && !pages.empty() && std::all_of(pages.begin(), pages.end(), [](const parquet::PageEncodingStats& page) {
-      const bool is_data = page.page_type == parquet::PageType::DATA_PAGE || page.page_type == parquet::PageType::DATA_PAGE_V2;
-      return !is_data || page.encoding == parquet::Encoding::RLE_DICTIONARY || page.encoding == parquet::Encoding::PLAIN_DICTIONARY;
-    });
+    return chunk_->has_dictionary_page() && !pages.empty() &&
+           std::all_of(pages.begin(), pages.end(), [](const parquet::PageEncodingStats& page) {
+             const bool is_data = page.page_type == parquet::PageType::DATA_PAGE || page.page_type == parquet::PageType::DATA_PAGE_V2;
+             return !is_data || page.encoding == parquet::Encoding::RLE_DICTIONARY || page.encoding == parquet::Encoding::PLAIN_DICTIONARY;
+           });
   }
 
   static std::shared_ptr<arrow::Array> words_of(parquet::internal::RecordReader& reader, int64_t rows) {
@@ -263,8 +271,11 @@ class ColumnWindow {
     std::shared_ptr<arrow::Buffer> validity;
     if (reader.nullable_values()) validity = reader.ReleaseIsValid();
     if (nulls == 0) validity = nullptr;
-    if (type == ColumnType::kDecimal18_8) return as_decimals(reinterpret_cast<const int64_t*>(reader.values()), rows, std::move(validity), nulls);
-    auto arrow_type = type == ColumnType::kTimestampUs ? arrow::timestamp(arrow::TimeUnit::MICRO, "UTC") : type == ColumnType::kLong ? arrow::int64() : arrow::int32();
+    if (type == ColumnType::kDecimal18_8)
+      return as_decimals(reinterpret_cast<const int64_t*>(reader.values()), rows, std::move(validity), nulls);
+    auto arrow_type = type == ColumnType::kTimestampUs ? arrow::timestamp(arrow::TimeUnit::MICRO, "UTC")
+                      : type == ColumnType::kLong      ? arrow::int64()
+                                                       : arrow::int32();
     return arrow::MakeArray(arrow::ArrayData::Make(std::move(arrow_type), rows, {std::move(validity), reader.ReleaseValues()}, nulls));
   }
 
@@ -320,7 +331,8 @@ std::vector<Range> candidates(const GroupIndex& index, int symbol_leaf, int time
     const auto wanted = [&](size_t page) {
       if (index.symbols->null_pages()[page]) return false;
       const std::string_view min = view(index.symbols->min_values()[page]), max = view(index.symbols->max_values()[page]);
-      return std::any_of(filter.symbols.begin(), filter.symbols.end(), [&](const std::string& symbol) { return min <= symbol && symbol <= max; });
+      return std::any_of(filter.symbols.begin(), filter.symbols.end(),
+                         [&](const std::string& symbol) { return min <= symbol && symbol <= max; });
     };
     ranges = intersection(ranges, pages_where(*index.offsets[static_cast<size_t>(symbol_leaf)], rows, wanted));
   }

@@ -32,7 +32,7 @@ struct WindowRequest {
   const TableSpec& table;
   std::vector<std::string_view> columns;  // of the table; symbol, exchange and timestamp are read anyway
   RowFilter filter;
-  int64_t rows_max = 0;                   // of the pages to be read, over all files
+  int64_t rows_max = 0;  // of the pages to be read, over all files
 };
 
 class WindowReader {

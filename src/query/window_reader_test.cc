@@ -30,8 +30,10 @@ class WindowReaderTest : public ::testing::Test {
     if (!parts) return offsets;
     for (const SelectedRows& part : *parts) {
       const auto& column = testing::column<arrow::Int64Array>(*part.batch, "log_offset");
-      if (part.rows) for (const int32_t row : *part.rows) offsets.push_back(column.Value(row));
-      else for (int64_t row = 0; row < column.length(); ++row) offsets.push_back(column.Value(row));
+      if (part.rows)
+        for (const int32_t row : *part.rows) offsets.push_back(column.Value(row));
+      else
+        for (int64_t row = 0; row < column.length(); ++row) offsets.push_back(column.Value(row));
     }
     std::sort(offsets.begin(), offsets.end());
     return offsets;
@@ -49,7 +51,10 @@ TEST_F(WindowReaderTest, ReadsOurOwnFiles) {
   world.trades(60'000);  // several pages a column
   world.archive(Channel::kTrades);
   for (const int64_t start_s : {0, 7'000, 15'000}) {
-    RowFilter filter{.symbols = {"SOLUSDT"}, .exchange = "", .start = TimestampUs{kMorningUs + start_s * 1'000'000}, .end = TimestampUs{kMorningUs + (start_s + 900) * 1'000'000}};
+    RowFilter filter{.symbols = {"SOLUSDT"},
+                     .exchange = "",
+                     .start = TimestampUs{kMorningUs + start_s * 1'000'000},
+                     .end = TimestampUs{kMorningUs + (start_s + 900) * 1'000'000}};
     EXPECT_EQ(read(filter), expected(60'000, [&](const Trade& trade) {
                 return trade.symbol == "SOLUSDT" && trade.timestamp >= *filter.start && trade.timestamp < *filter.end;
               }));

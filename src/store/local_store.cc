@@ -82,7 +82,7 @@ class LocalStore final : public Store {
   Result<std::string> get(const std::string& path) override {
     const File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (file.get() < 0) return failed("open", path, errno, errno == ENOENT ? ErrorKind::kNotFound : ErrorKind::kUnavailable);
-    struct stat info {};
+    struct stat info{};
     if (::fstat(file.get(), &info) != 0) return failed("look at", path, errno);
     if (!S_ISREG(info.st_mode)) return failed("read", path, EISDIR);
     std::string bytes(static_cast<size_t>(info.st_size), '\0');
@@ -97,7 +97,7 @@ class LocalStore final : public Store {
   }
 
   Result<int64_t> size(const std::string& path) override {
-    struct stat info {};
+    struct stat info{};
     if (::stat(path.c_str(), &info) != 0)
       return failed("look at", path, errno, errno == ENOENT ? ErrorKind::kNotFound : ErrorKind::kUnavailable);
     return static_cast<int64_t>(info.st_size);
@@ -116,8 +116,7 @@ class LocalStore final : public Store {
   }
 
   Status remove(const std::string& path) override {
-    if (::unlink(path.c_str()) != 0)
-      return failed("remove", path, errno, errno == ENOENT ? ErrorKind::kNotFound : ErrorKind::kUnavailable);
+    if (::unlink(path.c_str()) != 0) return failed("remove", path, errno, errno == ENOENT ? ErrorKind::kNotFound : ErrorKind::kUnavailable);
     return {};
   }
 

@@ -122,7 +122,9 @@ class SchemaCompiler {
   }
 
  private:
-  static std::unexpected<Error> bad(const std::string& what) { return make_error(ErrorKind::kCorrupt, "avro schema: " + what.substr(0, 200)); }
+  static std::unexpected<Error> bad(const std::string& what) {
+    return make_error(ErrorKind::kCorrupt, "avro schema: " + what.substr(0, 200));
+  }
 
   AvroSchemaNode* add(AvroSchemaNode::Kind kind) {
     nodes_.push_back(std::make_unique<AvroSchemaNode>());
@@ -256,7 +258,8 @@ class Decoder {
 
  private:
   std::unexpected<Error> cut_off(const std::string& what) const {
-    return make_error(ErrorKind::kCorrupt, "avro: cut off in " + what + " at byte " + std::to_string(position_) + " of " + std::to_string(bytes_.size()));
+    return make_error(ErrorKind::kCorrupt,
+                      "avro: cut off in " + what + " at byte " + std::to_string(position_) + " of " + std::to_string(bytes_.size()));
   }
 
   template <class Floating>
@@ -329,7 +332,8 @@ Status read_block(std::string_view block, int64_t count, const AvroSchemaNode& r
 
 }  // namespace
 
-std::string write_avro_file(const std::string& schema, const std::map<std::string, std::string>& metadata, size_t count, std::string_view records) {
+std::string write_avro_file(const std::string& schema, const std::map<std::string, std::string>& metadata, size_t count,
+                            std::string_view records) {
   AvroEncoder header;
   header.put_long(static_cast<int64_t>(metadata.size()) + 2);
   header.put_bytes("avro.schema");
@@ -367,7 +371,8 @@ Result<AvroFile> read_avro_file(std::string_view bytes) {
   K2_TRY(const AvroSchemaNode* root, compiler.compile(schema));
   const auto codec_entry = file.metadata.find("avro.codec");
   const std::string codec = codec_entry == file.metadata.end() ? "null" : codec_entry->second;
-  if (codec != "null" && codec != "deflate") return make_error(ErrorKind::kInvalidInput, "avro: codec \"" + codec + "\", want null or deflate");
+  if (codec != "null" && codec != "deflate")
+    return make_error(ErrorKind::kInvalidInput, "avro: codec \"" + codec + "\", want null or deflate");
   while (!decoder.at_end()) {
     K2_TRY(const int64_t count, decoder.read_long());
     K2_TRY(const std::string_view block, decoder.read_bytes());

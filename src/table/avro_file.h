@@ -67,7 +67,7 @@ struct AvroValue {
   int64_t integer = 0;  // boolean, integer
   double floating = 0;
   std::string bytes;
-  std::vector<AvroValue> items;                      // array's items, or record's fields in written order
+  std::vector<AvroValue> items;  // array's items, or record's fields in written order
   const std::vector<int32_t>* field_ids = nullptr;  // record: Iceberg's "field-id" of each field; -1 where it has none
 
   [[nodiscard]] bool is_null() const { return kind == Kind::kNull; }

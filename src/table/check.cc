@@ -27,7 +27,8 @@ class Checker {
     auto metadata = read_metadata(store_, metadata_location);
     if (!metadata) return find(metadata_location, metadata.error().message);
     check_schema(*metadata, metadata_location);
-    for (const auto& snapshot : metadata->snapshots()) check_snapshot(*metadata, snapshot->info, metadata->current_snapshot() == snapshot->info.id);
+    for (const auto& snapshot : metadata->snapshots())
+      check_snapshot(*metadata, snapshot->info, metadata->current_snapshot() == snapshot->info.id);
     if (const auto current = metadata->current_snapshot()) check_offsets(*metadata, *current, metadata_location);
   }
 
@@ -37,8 +38,11 @@ class Checker {
   void check_schema(const TableMetadata& metadata, const std::string& location) {
     for (const Column& column : spec_.columns) {
       const auto& fields = metadata.schema()["fields"];
-      const bool there = std::any_of(fields.begin(), fields.end(), [&](const auto& field) { return field.value("id", -1) == column.field_id && field.value("name", "") == column.name; });
-      if (!there) find(location, "the schema has no column " + std::string(column.name) + " with field id " + std::to_string(column.field_id));
+      const bool there = std::any_of(fields.begin(), fields.end(), [&](const auto& field) {
+        return field.value("id", -1) == column.field_id && field.value("name", "") == column.name;
+      });
+      if (!there)
+        find(location, "the schema has no column " + std::string(column.name) + " with field id " + std::to_string(column.field_id));
     }
   }
 
@@ -57,9 +61,11 @@ class Checker {
       if (is_current) collect_files(manifest);
     }
     if (snapshot.summary.contains("total-records") && rows != snapshot.total_records)
-      find(list_uri, "its manifests count " + std::to_string(rows) + " rows, snapshot " + std::to_string(snapshot.id.value) + " says " + std::to_string(snapshot.total_records));
+      find(list_uri, "its manifests count " + std::to_string(rows) + " rows, snapshot " + std::to_string(snapshot.id.value) + " says " +
+                         std::to_string(snapshot.total_records));
     if (snapshot.summary.contains("total-data-files") && files != snapshot.total_data_files)
-      find(list_uri, "its manifests count " + std::to_string(files) + " files, snapshot " + std::to_string(snapshot.id.value) + " says " + std::to_string(snapshot.total_data_files));
+      find(list_uri, "its manifests count " + std::to_string(files) + " files, snapshot " + std::to_string(snapshot.id.value) + " says " +
+                         std::to_string(snapshot.total_data_files));
   }
 
   // Each append starts where the snapshot below it ended, and adds as many rows as it adds offsets.
@@ -71,7 +77,8 @@ class Checker {
     if (!start) return find(list_uri, name + ": " + start.error().message);
     if (snapshot.parent && metadata.find(*snapshot.parent)) {
       const auto below = metadata.progress(snapshot.parent);
-      if (below.offsets != *start) find(list_uri, name + " starts at " + start_text->second + ", the snapshot below it ends at " + offsets_json(below.offsets));
+      if (below.offsets != *start)
+        find(list_uri, name + " starts at " + start_text->second + ", the snapshot below it ends at " + offsets_json(below.offsets));
     }
     int64_t added = 0;
     for (const auto& [partition, end] : *snapshot.offsets) {
@@ -90,14 +97,16 @@ class Checker {
     int64_t rows = 0;
     for (const ManifestEntry& entry : *entries) rows += entry.file.record_count;
     if (rows != manifest.added_rows_count + manifest.existing_rows_count)
-      find(manifest.manifest_path, "its entries count " + std::to_string(rows) + " rows, its manifest list says " + std::to_string(manifest.added_rows_count + manifest.existing_rows_count));
+      find(manifest.manifest_path, "its entries count " + std::to_string(rows) + " rows, its manifest list says " +
+                                       std::to_string(manifest.added_rows_count + manifest.existing_rows_count));
   }
 
   void collect_files(const ManifestFile& manifest) {
     const auto entries = load_manifest(store_, manifest);
     if (!entries) return;  // found already
     for (const ManifestEntry& entry : *entries) {
-      if (!live_files_.insert(entry.file.file_path).second) find(manifest.manifest_path, "lists " + entry.file.file_path + " a second time");
+      if (!live_files_.insert(entry.file.file_path).second)
+        find(manifest.manifest_path, "lists " + entry.file.file_path + " a second time");
       else check_file(entry.file);
     }
   }
@@ -109,11 +118,13 @@ class Checker {
     const auto size = store_.size(*path);
     if (!size) return find(*path, size.error().message);
     report_->bytes += *size;
-    if (*size != file.file_size_in_bytes) return find(*path, "has " + std::to_string(*size) + " bytes, its manifest says " + std::to_string(file.file_size_in_bytes));
+    if (*size != file.file_size_in_bytes)
+      return find(*path, "has " + std::to_string(*size) + " bytes, its manifest says " + std::to_string(file.file_size_in_bytes));
     const auto footer = read_footer(*path);
     if (!footer) return find(*path, footer.error().message);
     report_->rows += footer->rows;
-    if (footer->rows != file.record_count) find(*path, "has " + std::to_string(footer->rows) + " rows, its manifest says " + std::to_string(file.record_count));
+    if (footer->rows != file.record_count)
+      find(*path, "has " + std::to_string(footer->rows) + " rows, its manifest says " + std::to_string(file.record_count));
     for (const Column& column : spec_.columns) {
       const int id = column.element_id ? column.element_id : column.field_id;
       if (std::find(footer->field_ids.begin(), footer->field_ids.end(), id) == footer->field_ids.end())
@@ -132,7 +143,8 @@ class Checker {
         find(path, "has the log offset " + std::to_string(offset));
         return;
       }
-      if (static_cast<size_t>(offset) >= seen.offsets.size()) seen.offsets.resize(std::max<size_t>(static_cast<size_t>(offset) + 1, seen.offsets.size() * 2));
+      if (static_cast<size_t>(offset) >= seen.offsets.size())
+        seen.offsets.resize(std::max<size_t>(static_cast<size_t>(offset) + 1, seen.offsets.size() * 2));
       if (seen.offsets[static_cast<size_t>(offset)] && seen.repeated++ == 0) seen.first_wrong_file = path;
       seen.offsets[static_cast<size_t>(offset)] = true;
     }
@@ -141,7 +153,8 @@ class Checker {
   // The rows are those of the log offsets that the newest snapshot claims: each once, no other.
   void check_offsets(const TableMetadata& metadata, SnapshotId current, const std::string& location) {
     const auto progress = metadata.progress(current);
-    if (!progress.found && report_->rows > 0 && !live_files_.empty()) return find(location, "the table has rows, but no snapshot carries " + std::string(kSummaryOffsets));
+    if (!progress.found && report_->rows > 0 && !live_files_.empty())
+      return find(location, "the table has rows, but no snapshot carries " + std::string(kSummaryOffsets));
     std::set<TopicPartition> partitions;
     for (const auto& [partition, offset] : progress.offsets) partitions.insert(partition);
     for (const auto& [partition, seen] : seen_) partitions.insert(partition);
@@ -157,9 +170,15 @@ class Checker {
       if (there && offset >= end) ++beyond;
       if (!there && offset < end && missing++ == 0) first_missing = offset;
     }
-    if (seen.repeated > 0) find(seen.first_wrong_file, name + ": " + std::to_string(seen.repeated) + " log offsets are there more than once, the first found in this file");
-    if (missing > 0) find(location, name + ": " + std::to_string(missing) + " log offsets below " + std::to_string(end) + " are missing, the first is " + std::to_string(first_missing));
-    if (beyond > 0) find(location, name + ": " + std::to_string(beyond) + " log offsets at or above " + std::to_string(end) + ", where the snapshot says the table ends");
+    if (seen.repeated > 0)
+      find(seen.first_wrong_file,
+           name + ": " + std::to_string(seen.repeated) + " log offsets are there more than once, the first found in this file");
+    if (missing > 0)
+      find(location, name + ": " + std::to_string(missing) + " log offsets below " + std::to_string(end) + " are missing, the first is " +
+                         std::to_string(first_missing));
+    if (beyond > 0)
+      find(location, name + ": " + std::to_string(beyond) + " log offsets at or above " + std::to_string(end) +
+                         ", where the snapshot says the table ends");
   }
 
   const TableSpec& spec_;

@@ -22,11 +22,15 @@ Decision decide(const CommitIntent& intent, const TableView& seen, bool tried) {
   if (seen.has_our_commit) return {NextStep::kDone, ""};
   if (tried && seen.is_at_our_base) return {NextStep::kResend, ""};
   if (!seen.empty && !seen.has_offsets)
-    return {NextStep::kStop, "the table has rows but no snapshot says which log offsets they are (k2.offsets): refusing to append what may be there already"};
+    return {
+        NextStep::kStop,
+        "the table has rows but no snapshot says which log offsets they are (k2.offsets): refusing to append what may be there already"};
   if (seen.has_offsets && seen.log_id != intent.log_id)
-    return {NextStep::kStop, "the table was filled from log " + seen.log_id + ", this is log " + intent.log_id + ": their offsets mean different rows"};
+    return {NextStep::kStop,
+            "the table was filled from log " + seen.log_id + ", this is log " + intent.log_id + ": their offsets mean different rows"};
   if (stands_at(seen.offsets, intent, intent.start)) return {NextStep::kCommit, ""};
-  if (has_passed(seen.offsets, intent)) return {NextStep::kConflict, "the table has these rows already: it stands at " + offsets_json(seen.offsets)};
+  if (has_passed(seen.offsets, intent))
+    return {NextStep::kConflict, "the table has these rows already: it stands at " + offsets_json(seen.offsets)};
   return {NextStep::kConflict, "the table stands at " + offsets_json(seen.offsets) + ", the rows begin at " + offsets_json(intent.start)};
 }
 

@@ -23,20 +23,20 @@ struct CommitIntent {
 
 /// What is seen of the table just now.
 struct TableView {
-  bool empty = true;             // no rows at all
-  bool has_offsets = false;      // some ancestor carries k2.offsets
+  bool empty = true;  // no rows at all
+  bool has_offsets = false;  // some ancestor carries k2.offsets
   Offsets offsets;
   std::string log_id;
-  bool has_our_commit = false;   // our commit id is in the ancestry
-  bool is_at_our_base = false;   // the catalog still points at the metadata that our last try was built on
+  bool has_our_commit = false;  // our commit id is in the ancestry
+  bool is_at_our_base = false;  // the catalog still points at the metadata that our last try was built on
 };
 
 enum class NextStep {
-  kCommit,    // build on what is seen, and try
-  kResend,    // same base: send the very same request again
-  kDone,      // it has landed
+  kCommit,  // build on what is seen, and try
+  kResend,  // same base: send the very same request again
+  kDone,  // it has landed
   kConflict,  // the rows are not ours to append: the table is elsewhere; the caller reloads
-  kStop,      // the table contradicts us: alarm
+  kStop,  // the table contradicts us: alarm
 };
 
 struct Decision {

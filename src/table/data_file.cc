@@ -33,7 +33,9 @@ std::unexpected<Error> arrow_failed(std::string_view what, const arrow::Status& 
 
 // --- Parquet ------------------------------------------------------------------------------------------------------------
 
-std::shared_ptr<arrow::KeyValueMetadata> field_id_metadata(int32_t id) { return arrow::key_value_metadata({"PARQUET:field_id"}, {std::to_string(id)}); }
+std::shared_ptr<arrow::KeyValueMetadata> field_id_metadata(int32_t id) {
+  return arrow::key_value_metadata({"PARQUET:field_id"}, {std::to_string(id)});
+}
 
 // The type a batch must have for a column (codec/columns.h makes it).
 std::shared_ptr<arrow::DataType> batch_type(const Column& column) {
@@ -81,10 +83,12 @@ std::shared_ptr<parquet::WriterProperties> writer_properties(const TableSpec& ta
       ->created_by("k2")
       ->disable_dictionary();
   // Dictionaries where few values repeat; deltas where values climb. Everything else is plain, which zstd takes best.
-  for (const std::string_view name : {"symbol", "exchange", "asset_class", "currency", "side", "vendor_data", "log_topic", "log_partition", "channel", "status", "reason"})
+  for (const std::string_view name : {"symbol", "exchange", "asset_class", "currency", "side", "vendor_data", "log_topic", "log_partition",
+                                      "channel", "status", "reason"})
     builder.enable_dictionary(std::string(name));
   builder.enable_dictionary("trade_conditions.list.element");
-  for (const std::string_view name : {"timestamp", "ingestion_timestamp", "source_sequence", "log_offset", "end_timestamp", "first_sequence", "last_sequence"})
+  for (const std::string_view name :
+       {"timestamp", "ingestion_timestamp", "source_sequence", "log_offset", "end_timestamp", "first_sequence", "last_sequence"})
     if (find_column(table, name)) builder.encoding(std::string(name), parquet::Encoding::DELTA_BINARY_PACKED);
   return builder.build();
 }
@@ -108,7 +112,8 @@ class BoundsGatherer {
     } else if (statistics->physical_type() == parquet::Type::INT32) {
       const auto& typed = static_cast<const parquet::Int32Statistics&>(*statistics);
       add_number(typed.min(), typed.max());
-    } else if (statistics->physical_type() == parquet::Type::BYTE_ARRAY || statistics->physical_type() == parquet::Type::FIXED_LEN_BYTE_ARRAY) {
+    } else if (statistics->physical_type() == parquet::Type::BYTE_ARRAY ||
+               statistics->physical_type() == parquet::Type::FIXED_LEN_BYTE_ARRAY) {
       add_text(statistics->EncodeMin(), statistics->EncodeMax());
     } else {
       known_ = false;
@@ -151,7 +156,8 @@ class BoundsGatherer {
 
 // The column a leaf belongs to: its own, or the list it is the element of (which gets counts but no bounds).
 const Column* column_of(const TableSpec& table, int field_id) {
-  const auto found = std::find_if(table.columns.begin(), table.columns.end(), [&](const Column& c) { return c.field_id == field_id || c.element_id == field_id; });
+  const auto found = std::find_if(table.columns.begin(), table.columns.end(),
+                                  [&](const Column& c) { return c.field_id == field_id || c.element_id == field_id; });
   return found == table.columns.end() ? nullptr : &*found;
 }
 
@@ -181,10 +187,12 @@ void add_metrics(const TableSpec& table, const parquet::FileMetaData& metadata, 
 }
 
 // Encodes the rows at these positions, a slice at a time.
-arrow::Result<std::shared_ptr<arrow::Buffer>> write_parquet(const TableSpec& table, const std::shared_ptr<arrow::Schema>& schema, RowPicker& picker,
-                                                            std::span<const int32_t> rows, std::shared_ptr<parquet::FileMetaData>* metadata) {
+arrow::Result<std::shared_ptr<arrow::Buffer>> write_parquet(const TableSpec& table, const std::shared_ptr<arrow::Schema>& schema,
+                                                            RowPicker& picker, std::span<const int32_t> rows,
+                                                            std::shared_ptr<parquet::FileMetaData>* metadata) {
   ARROW_ASSIGN_OR_RAISE(const auto sink, arrow::io::BufferOutputStream::Create(static_cast<int64_t>(rows.size()) * 24 + 4096));
-  ARROW_ASSIGN_OR_RAISE(const auto writer, parquet::arrow::FileWriter::Open(*schema, arrow::default_memory_pool(), sink, writer_properties(table)));
+  ARROW_ASSIGN_OR_RAISE(const auto writer,
+                        parquet::arrow::FileWriter::Open(*schema, arrow::default_memory_pool(), sink, writer_properties(table)));
   for (size_t done = 0; done < rows.size(); done += kSliceRows) {
     const auto slice = picker.pick(rows.subspan(done, std::min(kSliceRows, rows.size() - done)));
     if (!slice) return arrow::Status::OutOfMemory(slice.error().message);
@@ -213,10 +221,11 @@ Status check_batches(const TableSpec& table, const std::vector<std::shared_ptr<a
 }
 
 // The column as an array of `type`: other writers may have stored a wider one.
-Result<std::shared_ptr<arrow::Array>> column_as(const arrow::RecordBatch& rows, const std::string& name, const std::shared_ptr<arrow::DataType>& type,
-                                                const std::string& path) {
+Result<std::shared_ptr<arrow::Array>> column_as(const arrow::RecordBatch& rows, const std::string& name,
+                                                const std::shared_ptr<arrow::DataType>& type, const std::string& path) {
   const auto column = rows.GetColumnByName(name);
-  if (!column || column->null_count() > 0) return make_error(ErrorKind::kCorrupt, "data file: " + path + " has no " + name + " in some row");
+  if (!column || column->null_count() > 0)
+    return make_error(ErrorKind::kCorrupt, "data file: " + path + " has no " + name + " in some row");
   if (column->type()->Equals(type)) return column;
   const auto cast = arrow::compute::Cast(*column, type);
   if (!cast.ok()) return arrow_failed("read " + name + " of " + path, cast.status(), ErrorKind::kCorrupt);
@@ -233,10 +242,12 @@ Result<std::unique_ptr<parquet::arrow::FileReader>> open_parquet(const std::stri
 
 }  // namespace
 
-Result<std::vector<EncodedFile>> encode_data_files(const TableSpec& table, const std::vector<std::shared_ptr<arrow::RecordBatch>>& batches) {
+Result<std::vector<EncodedFile>> encode_data_files(const TableSpec& table,
+                                                   const std::vector<std::shared_ptr<arrow::RecordBatch>>& batches) {
   K2_RETURN_IF_ERROR(check_batches(table, batches));
   std::vector<EncodedFile> files;
-  const auto joined = batches.size() == 1 ? arrow::Result<std::shared_ptr<arrow::RecordBatch>>(batches.front()) : arrow::ConcatenateRecordBatches(batches);
+  const auto joined =
+      batches.size() == 1 ? arrow::Result<std::shared_ptr<arrow::RecordBatch>>(batches.front()) : arrow::ConcatenateRecordBatches(batches);
   if (!joined.ok()) return arrow_failed("join batches", joined.status());
   if ((*joined)->num_rows() == 0) return files;
   if ((*joined)->num_rows() > INT32_MAX) return make_error(ErrorKind::kInvalidInput, "data file: more than 2^31 rows in one append");
@@ -263,7 +274,8 @@ Result<ParquetFooter> read_footer(const std::string& path) {
     const auto metadata = parquet::ParquetFileReader::OpenFile(path)->metadata();
     ParquetFooter footer;
     footer.rows = metadata->num_rows();
-    for (int leaf = 0; leaf < metadata->num_columns(); ++leaf) footer.field_ids.push_back(metadata->schema()->Column(leaf)->schema_node()->field_id());
+    for (int leaf = 0; leaf < metadata->num_columns(); ++leaf)
+      footer.field_ids.push_back(metadata->schema()->Column(leaf)->schema_node()->field_id());
     return footer;
   } catch (const std::exception& error) {
     return make_error(ErrorKind::kCorrupt, "data file: cannot read the footer of " + path + ": " + error.what());

@@ -27,7 +27,8 @@ struct EncodedFile {
 /// Splits the rows by partition (day(timestamp), exchange, where the table has partitions), sorts each by (symbol, timestamp, order given) where
 /// the table has those columns, and encodes each as one Parquet file: zstd, field ids, page index, row groups of kRowGroupRows.
 /// The batches share one schema, that of the table. InvalidInput: they do not. Unavailable: out of memory.
-[[nodiscard]] Result<std::vector<EncodedFile>> encode_data_files(const TableSpec& table, const std::vector<std::shared_ptr<arrow::RecordBatch>>& batches);
+[[nodiscard]] Result<std::vector<EncodedFile>> encode_data_files(const TableSpec& table,
+                                                                 const std::vector<std::shared_ptr<arrow::RecordBatch>>& batches);
 
 inline constexpr int64_t kRowGroupRows = 128 << 10;
 

@@ -65,13 +65,18 @@ struct Base {
 class LocalLake final : public Lake {
  public:
   LocalLake(LakeOptions options, std::unique_ptr<Store> store, std::unique_ptr<Catalog> catalog, int64_t retry_pause_us)
-      : options_(std::move(options)), store_(std::move(store)), catalog_(std::move(catalog)), snapshot_files_(*store_), retry_pause_us_(retry_pause_us) {}
+      : options_(std::move(options)),
+        store_(std::move(store)),
+        catalog_(std::move(catalog)),
+        snapshot_files_(*store_),
+        retry_pause_us_(retry_pause_us) {}
 
   Result<std::shared_ptr<const TableState>> load(std::string_view table) override {
     K2_TRY(const Base base, load_base(table));
     {
       const std::lock_guard lock(mutex_);
-      if (const auto cached = states_.find(std::string(table)); cached != states_.end() && cached->second->metadata_location == base.location)
+      if (const auto cached = states_.find(std::string(table));
+          cached != states_.end() && cached->second->metadata_location == base.location)
         return cached->second;
     }
     K2_TRY(auto state, make_state(table, base, base.metadata->current_snapshot()));
@@ -83,7 +88,8 @@ class LocalLake final : public Lake {
   Result<std::shared_ptr<const TableState>> state_at(std::string_view table, SnapshotId snapshot) override {
     K2_TRY(const Base base, load_base(table));
     if (!base.metadata->find(snapshot))
-      return make_error(ErrorKind::kNotFound, std::string(table) + ": no snapshot " + std::to_string(snapshot.value) + ": it expired, or never was");
+      return make_error(ErrorKind::kNotFound,
+                        std::string(table) + ": no snapshot " + std::to_string(snapshot.value) + ": it expired, or never was");
     return make_state(table, base, snapshot);
   }
 
@@ -116,7 +122,8 @@ class LocalLake final : public Lake {
       K2_TRY(std::string location, catalog_->metadata_location(table));
       {
         const std::lock_guard lock(mutex_);
-        if (const auto cached = bases_.find(std::string(table)); cached != bases_.end() && cached->second.location == location) return cached->second;
+        if (const auto cached = bases_.find(std::string(table)); cached != bases_.end() && cached->second.location == location)
+          return cached->second;
       }
       auto metadata = read_metadata(*store_, location);
       if (metadata) {
@@ -145,8 +152,8 @@ class LocalLake final : public Lake {
   }
 
   Result<std::vector<ManifestEntry>> store_data_files(const TableSpec& spec, const AppendRequest& request, const std::string& location);
-  Result<ManifestFile> store_manifest(const TableMetadata& metadata, const std::vector<ManifestEntry>& entries, SnapshotId snapshot, int64_t sequence_number,
-                                      const std::string& name);
+  Result<ManifestFile> store_manifest(const TableMetadata& metadata, const std::vector<ManifestEntry>& entries, SnapshotId snapshot,
+                                      int64_t sequence_number, const std::string& name);
   Result<std::vector<ManifestFile>> merge_manifests(const TableMetadata& metadata, std::vector<ManifestFile> manifests, SnapshotId snapshot,
                                                     int64_t sequence_number, const std::string& name);
   struct Attempt {
@@ -156,8 +163,8 @@ class LocalLake final : public Lake {
     TableMetadata next;
     std::vector<std::string> dropped;
   };
-  Result<Attempt> prepare(const Base& base, const AppendRequest& request, const std::vector<ManifestEntry>& entries, const ManifestFile& manifest,
-                          SnapshotId id, int attempt);
+  Result<Attempt> prepare(const Base& base, const AppendRequest& request, const std::vector<ManifestEntry>& entries,
+                          const ManifestFile& manifest, SnapshotId id, int attempt);
 
   LakeOptions options_;
   std::unique_ptr<Store> store_;
@@ -171,17 +178,23 @@ class LocalLake final : public Lake {
 
 // Text that is the same in JSON and in file names.
 bool is_plain(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < '\x7f' && c != '/' && c != '"' && c != '\\'; });
+  return !text.empty() &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < '\x7f' && c != '/' && c != '"' && c != '\\'; });
 }
 
 Status check_request(const AppendRequest& request, const TableSpec* spec) {
-  const auto refuse = [&](const std::string& why) { return make_error(ErrorKind::kInvalidInput, "append to " + request.table + ": " + why); };
+  const auto refuse = [&](const std::string& why) {
+    return make_error(ErrorKind::kInvalidInput, "append to " + request.table + ": " + why);
+  };
   if (!spec) return refuse("no such table");
-  if (!is_plain(request.log_id) || !is_plain(request.commit_id)) return refuse("log id and commit id must be given, in visible ASCII without /, \" and \\");
+  if (!is_plain(request.log_id) || !is_plain(request.commit_id))
+    return refuse("log id and commit id must be given, in visible ASCII without /, \" and \\");
   int64_t wanted = 0;
   for (const auto& [partition, end] : request.end) {
     const Offset start = offset_of(request.start, partition);
-    if (end <= start) return refuse("partition " + partition.topic + "/" + std::to_string(partition.partition) + " ends at " + std::to_string(end.value) + ", before it begins");
+    if (end <= start)
+      return refuse("partition " + partition.topic + "/" + std::to_string(partition.partition) + " ends at " + std::to_string(end.value) +
+                    ", before it begins");
     if (!is_plain(partition.topic)) return refuse("a topic's name must be visible ASCII");
     wanted += end.value - start.value;
   }
@@ -213,7 +226,8 @@ TableView view_of(const TableMetadata& metadata, const AppendRequest& request, b
   return view;
 }
 
-Result<std::vector<ManifestEntry>> LocalLake::store_data_files(const TableSpec& spec, const AppendRequest& request, const std::string& location) {
+Result<std::vector<ManifestEntry>> LocalLake::store_data_files(const TableSpec& spec, const AppendRequest& request,
+                                                               const std::string& location) {
   K2_TRY(std::vector<EncodedFile> encoded, encode_data_files(spec, request.batches));
   K2_CRASH("C27");
   std::vector<ManifestEntry> entries;
@@ -226,20 +240,26 @@ Result<std::vector<ManifestEntry>> LocalLake::store_data_files(const TableSpec& 
     file.file.file_path = directory + number + "-" + request.commit_id + "-" + random_uuid().substr(0, 8) + ".parquet";
     K2_TRY(const std::string path, uri_to_path(file.file.file_path));
     paths.push_back(path);
-    if (const Status put = store_->put_if_absent(path, {reinterpret_cast<const char*>(file.bytes->data()), static_cast<size_t>(file.bytes->size())}); !put) {
+    if (const Status put =
+            store_->put_if_absent(path, {reinterpret_cast<const char*>(file.bytes->data()), static_cast<size_t>(file.bytes->size())});
+        !put) {
       for (const std::string& written : paths) (void)store_->remove(written);  // no manifest refers to them yet
       return std::unexpected(put.error());
     }
     file.bytes.reset();
     K2_CRASH("C28");
-    entries.push_back({.status = EntryStatus::kAdded, .snapshot_id = {}, .sequence_number = {}, .file_sequence_number = {}, .file = std::move(file.file)});
+    entries.push_back({.status = EntryStatus::kAdded,
+                       .snapshot_id = {},
+                       .sequence_number = {},
+                       .file_sequence_number = {},
+                       .file = std::move(file.file)});
   }
   K2_CRASH("C29");
   return entries;
 }
 
-Result<ManifestFile> LocalLake::store_manifest(const TableMetadata& metadata, const std::vector<ManifestEntry>& entries, SnapshotId snapshot,
-                                               int64_t sequence_number, const std::string& name) {
+Result<ManifestFile> LocalLake::store_manifest(const TableMetadata& metadata, const std::vector<ManifestEntry>& entries,
+                                               SnapshotId snapshot, int64_t sequence_number, const std::string& name) {
   const auto& spec = metadata.partition_spec();
   const bool partitioned = !spec["fields"].empty();
   const std::string bytes = write_manifest({metadata.schema().dump(), spec["fields"].dump(), spec["spec-id"], partitioned}, entries);
@@ -253,8 +273,8 @@ Result<ManifestFile> LocalLake::store_manifest(const TableMetadata& metadata, co
 }
 
 // A commit adds one small manifest. When many small ones have gathered, they become one, so that a snapshot's manifests stay few.
-Result<std::vector<ManifestFile>> LocalLake::merge_manifests(const TableMetadata& metadata, std::vector<ManifestFile> manifests, SnapshotId snapshot,
-                                                             int64_t sequence_number, const std::string& name) {
+Result<std::vector<ManifestFile>> LocalLake::merge_manifests(const TableMetadata& metadata, std::vector<ManifestFile> manifests,
+                                                             SnapshotId snapshot, int64_t sequence_number, const std::string& name) {
   constexpr size_t kSmallManifestsMax = 100;
   constexpr int kSmallManifestFiles = 1000;
   const int spec_id = metadata.partition_spec()["spec-id"];
@@ -394,7 +414,8 @@ Result<AppendResult> LocalLake::append(const AppendRequest& request) {
 
   while (tries < kCommitAttemptsMax) {
     if (base.metadata->uuid() != table_uuid)
-      return known({ErrorKind::kCorrupt, "the table was replaced by another one, uuid " + base.metadata->uuid() + " where there was " + table_uuid});
+      return known(
+          {ErrorKind::kCorrupt, "the table was replaced by another one, uuid " + base.metadata->uuid() + " where there was " + table_uuid});
     // Metadata locations are never used twice: once the catalog has left ours, a request still on its way can't land.
     const bool at_our_base = attempt && base.location == attempt->base_location;
     const Decision decision = decide(intent, view_of(*base.metadata, request, at_our_base), maybe_landed);
@@ -432,7 +453,8 @@ Result<AppendResult> LocalLake::append(const AppendRequest& request) {
       const std::lock_guard lock(mutex_);
       bases_[request.table] = Base{attempt->next_location, std::make_shared<const TableMetadata>(std::move(attempt->next))};
       K2_CRASH("C37");
-      const int64_t bytes = std::accumulate(entries->begin(), entries->end(), int64_t{0}, [](int64_t sum, const ManifestEntry& e) { return sum + e.file.file_size_in_bytes; });
+      const int64_t bytes = std::accumulate(entries->begin(), entries->end(), int64_t{0},
+                                            [](int64_t sum, const ManifestEntry& e) { return sum + e.file.file_size_in_bytes; });
       return AppendResult{id, attempt->snapshot.added_records, static_cast<int64_t>(entries->size()), bytes, tries};
     }
     const ErrorKind kind = swapped.error().kind;
@@ -448,7 +470,8 @@ Result<AppendResult> LocalLake::append(const AppendRequest& request) {
 
 }  // namespace
 
-std::unique_ptr<Lake> make_lake(const LakeOptions& options, std::unique_ptr<Store> store, std::unique_ptr<Catalog> catalog, int64_t retry_pause_us) {
+std::unique_ptr<Lake> make_lake(const LakeOptions& options, std::unique_ptr<Store> store, std::unique_ptr<Catalog> catalog,
+                                int64_t retry_pause_us) {
   return std::make_unique<LocalLake>(options, std::move(store), std::move(catalog), retry_pause_us);
 }
 

@@ -16,7 +16,11 @@ using testing::request_of;
 constexpr const char* kTable = "trades_v2";
 
 // Fails operation number `fail_at` (counted from 1 over store and catalog together) in one of three ways, and from there on for `fail_count` operations.
-enum class Failure { kBefore, kAfter, kHalf };  // nothing happened; it happened but the answer was lost; half a file was left under another name
+enum class Failure {
+  kBefore,
+  kAfter,
+  kHalf
+};  // nothing happened; it happened but the answer was lost; half a file was left under another name
 
 struct Faults {
   int64_t seen = 0;
@@ -94,7 +98,8 @@ class LakeFaultTest : public ::testing::Test {
 
   static std::unique_ptr<Lake> faulty(const LakeOptions& options, Faults& faults) {
     auto catalog = open_sqlite_catalog(options.data_dir / options.catalog, false).value();
-    return make_lake(options, std::make_unique<FaultyStore>(faults), std::make_unique<FaultyCatalog>(faults, std::move(catalog)), /*retry_pause_us=*/0);
+    return make_lake(options, std::make_unique<FaultyStore>(faults), std::make_unique<FaultyCatalog>(faults, std::move(catalog)),
+                     /*retry_pause_us=*/0);
   }
 
   static int64_t next_offset(Lake& lake) { return offset_of(lake.load(kTable).value()->offsets, {kTopic, 0}).value; }
@@ -141,12 +146,14 @@ TEST_F(LakeFaultTest, AFailureAtAnyOneOperationLosesAndDoublesNothing) {
           const int64_t there = next_offset(*Lake::open(options).value());
           ASSERT_TRUE(there == 4 || there == 7) << there;
           ASSERT_TRUE(!first_try || there == 7) << "acknowledged, but not there";
-          ASSERT_TRUE(first_try || first_try.error().kind != ErrorKind::kUnavailable || there == 4) << "there, but: " << first_try.error().message;
+          ASSERT_TRUE(first_try || first_try.error().kind != ErrorKind::kUnavailable || there == 4)
+              << "there, but: " << first_try.error().message;
           expect_whole(options, there);
         }
         ASSERT_TRUE(append_up_to(*lake, 10, 3));
         expect_whole(options, 10);
-        if (HasFatalFailure() || HasNonfatalFailure()) FAIL() << "operation " << n << ", failure " << static_cast<int>(failure) << ", " << fail_count << " long";
+        if (HasFatalFailure() || HasNonfatalFailure())
+          FAIL() << "operation " << n << ", failure " << static_cast<int>(failure) << ", " << fail_count << " long";
         ASSERT_LT(n, 200) << "the run never came through clean";
       }
     }
@@ -177,13 +184,13 @@ TEST_F(LakeFaultTest, AnAppendThatNeverReachedTheCatalogLeavesNoDataFiles) {
 
 // What becomes of one swap.
 enum class Fate {
-  kAnswered,       // arrives and is answered
-  kRequestLost,    // never arrives; the caller does not know
-  kReplyLost,      // takes effect; the caller does not know
-  kLate,           // arrives after the caller has looked, just before its next swap
-  kTwice,          // arrives, is answered, and arrives a second time before the next swap
-  kForeignFirst,   // another engine changes the table just before it arrives
-  kRivalFirst,     // another k2 appends the same rows just before it arrives
+  kAnswered,  // arrives and is answered
+  kRequestLost,  // never arrives; the caller does not know
+  kReplyLost,  // takes effect; the caller does not know
+  kLate,  // arrives after the caller has looked, just before its next swap
+  kTwice,  // arrives, is answered, and arrives a second time before the next swap
+  kForeignFirst,  // another engine changes the table just before it arrives
+  kRivalFirst,  // another k2 appends the same rows just before it arrives
 };
 constexpr int kFates = 7;
 
@@ -254,7 +261,8 @@ TEST_F(LakeFaultTest, EveryScriptOfThreeFatesLosesAndDoublesNothing) {
     };
     for (int number = first; number < first + kBatch; ++number) {
       end += kRows;
-      const auto lake = make_lake(options, make_local_store(), std::make_unique<ScriptedCatalog>(open_catalog(), script_of(number, kLength), foreign, rival),
+      const auto lake = make_lake(options, make_local_store(),
+                                  std::make_unique<ScriptedCatalog>(open_catalog(), script_of(number, kLength), foreign, rival),
                                   /*retry_pause_us=*/0);
       ASSERT_TRUE(append_up_to(*lake, end, 2)) << "script " << number;
       ASSERT_EQ(lake->load(kTable).value()->record_count, end) << "script " << number;

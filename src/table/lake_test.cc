@@ -23,8 +23,9 @@ std::shared_ptr<arrow::RecordBatch> trades(int64_t first, int64_t last, int64_t 
   arrow::TimestampBuilder timestamp(arrow::timestamp(arrow::TimeUnit::MICRO, "UTC"), arrow::default_memory_pool());
   arrow::TimestampBuilder ingestion(arrow::timestamp(arrow::TimeUnit::MICRO, "UTC"), arrow::default_memory_pool());
   arrow::Decimal128Builder price(arrow::decimal128(18, 8)), quantity(arrow::decimal128(18, 8));
-  arrow::ListBuilder conditions(arrow::default_memory_pool(), std::make_shared<arrow::StringBuilder>(),
-                                arrow::list(arrow::field("element", arrow::utf8(), false, arrow::key_value_metadata({"PARQUET:field_id"}, {"12"}))));
+  arrow::ListBuilder conditions(
+      arrow::default_memory_pool(), std::make_shared<arrow::StringBuilder>(),
+      arrow::list(arrow::field("element", arrow::utf8(), false, arrow::key_value_metadata({"PARQUET:field_id"}, {"12"}))));
   arrow::Int64Builder sequence, log_offset;
   arrow::Int32Builder log_partition;
   for (int64_t i = first; i < last; ++i) {
@@ -57,8 +58,9 @@ std::shared_ptr<arrow::RecordBatch> trades(int64_t first, int64_t last, int64_t 
     fields.push_back(arrow::field(std::string(column.name), columns.back()->type(), !column.required,
                                   arrow::key_value_metadata({"PARQUET:field_id"}, {std::to_string(column.field_id)})));
   };
-  for (arrow::ArrayBuilder* builder : std::initializer_list<arrow::ArrayBuilder*>{&message_id, &trade_id, &symbol, &exchange, &asset_class, &timestamp, &price, &quantity,
-                                                                                 &currency, &side, &conditions, &sequence, &ingestion, &vendor_data, &log_topic, &log_partition, &log_offset})
+  for (arrow::ArrayBuilder* builder : std::initializer_list<arrow::ArrayBuilder*>{
+           &message_id, &trade_id, &symbol, &exchange, &asset_class, &timestamp, &price, &quantity, &currency, &side, &conditions,
+           &sequence, &ingestion, &vendor_data, &log_topic, &log_partition, &log_offset})
     add(*builder);
   return arrow::RecordBatch::Make(arrow::schema(fields), last - first, columns);
 }

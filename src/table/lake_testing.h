@@ -65,9 +65,12 @@ inline std::shared_ptr<arrow::RecordBatch> trades(const std::vector<Row>& rows) 
   using detail::build;
   auto* const pool = arrow::default_memory_pool();
   const auto text = [&](auto get) { return build(arrow::StringBuilder(pool), rows, get); };
-  const auto micros = [&](auto get) { return build(arrow::TimestampBuilder(arrow::timestamp(arrow::TimeUnit::MICRO, "UTC"), pool), rows, get); };
+  const auto micros = [&](auto get) {
+    return build(arrow::TimestampBuilder(arrow::timestamp(arrow::TimeUnit::MICRO, "UTC"), pool), rows, get);
+  };
   const auto decimal = [&](auto get) {
-    return build(arrow::Decimal128Builder(arrow::decimal128(18, 8), pool), rows, [&](const Row& row) { return arrow::Decimal128(get(row)); });
+    return build(arrow::Decimal128Builder(arrow::decimal128(18, 8), pool), rows,
+                 [&](const Row& row) { return arrow::Decimal128(get(row)); });
   };
   const auto id = [](const Row& row) {
     const uint64_t source = std::hash<std::string>()(row.exchange + row.symbol);
@@ -75,31 +78,32 @@ inline std::shared_ptr<arrow::RecordBatch> trades(const std::vector<Row>& rows) 
     for (int shift = 56; shift >= 0; shift -= 8) bytes.push_back(static_cast<char>(row.source_sequence() >> shift));
     return bytes;
   };
-  arrow::ListBuilder conditions(pool, std::make_shared<arrow::StringBuilder>(pool), arrow::list(arrow::field("element", arrow::utf8(), false)));
+  arrow::ListBuilder conditions(pool, std::make_shared<arrow::StringBuilder>(pool),
+                                arrow::list(arrow::field("element", arrow::utf8(), false)));
   for (const Row& row : rows) {
     K2_ASSERT(conditions.Append().ok());
-    for (int64_t i = 0; i < row.offset % 3; ++i) K2_ASSERT(static_cast<arrow::StringBuilder*>(conditions.value_builder())->Append("X").ok());
+    for (int64_t i = 0; i < row.offset % 3; ++i)
+      K2_ASSERT(static_cast<arrow::StringBuilder*>(conditions.value_builder())->Append("X").ok());
   }
   arrow::StringBuilder vendor_data(pool);
   for (const Row& row : rows) K2_ASSERT((row.offset % 2 ? vendor_data.Append(R"({"m":"true"})") : vendor_data.AppendNull()).ok());
-  const arrow::ArrayVector columns{
-      build(arrow::FixedSizeBinaryBuilder(arrow::fixed_size_binary(16), pool), rows, id),
-      text([](const Row& row) { return std::to_string(row.source_sequence()); }),
-      text([](const Row& row) { return row.symbol; }),
-      text([](const Row& row) { return row.exchange; }),
-      text([](const Row&) { return std::string("crypto"); }),
-      micros([](const Row& row) { return row.timestamp_us; }),
-      decimal([](const Row& row) { return row.price_units; }),
-      decimal([](const Row& row) { return row.quantity_units; }),
-      text([](const Row&) { return std::string("USDT"); }),
-      text([](const Row& row) { return std::string(row.offset % 2 ? "BUY" : "SELL"); }),
-      conditions.Finish().ValueOrDie(),
-      build(arrow::Int64Builder(pool), rows, [](const Row& row) { return row.source_sequence(); }),
-      micros([](const Row& row) { return row.timestamp_us + 1000; }),
-      vendor_data.Finish().ValueOrDie(),
-      text([](const Row& row) { return row.topic; }),
-      build(arrow::Int32Builder(pool), rows, [](const Row& row) { return row.partition; }),
-      build(arrow::Int64Builder(pool), rows, [](const Row& row) { return row.offset; })};
+  const arrow::ArrayVector columns{build(arrow::FixedSizeBinaryBuilder(arrow::fixed_size_binary(16), pool), rows, id),
+                                   text([](const Row& row) { return std::to_string(row.source_sequence()); }),
+                                   text([](const Row& row) { return row.symbol; }),
+                                   text([](const Row& row) { return row.exchange; }),
+                                   text([](const Row&) { return std::string("crypto"); }),
+                                   micros([](const Row& row) { return row.timestamp_us; }),
+                                   decimal([](const Row& row) { return row.price_units; }),
+                                   decimal([](const Row& row) { return row.quantity_units; }),
+                                   text([](const Row&) { return std::string("USDT"); }),
+                                   text([](const Row& row) { return std::string(row.offset % 2 ? "BUY" : "SELL"); }),
+                                   conditions.Finish().ValueOrDie(),
+                                   build(arrow::Int64Builder(pool), rows, [](const Row& row) { return row.source_sequence(); }),
+                                   micros([](const Row& row) { return row.timestamp_us + 1000; }),
+                                   vendor_data.Finish().ValueOrDie(),
+                                   text([](const Row& row) { return row.topic; }),
+                                   build(arrow::Int32Builder(pool), rows, [](const Row& row) { return row.partition; }),
+                                   build(arrow::Int64Builder(pool), rows, [](const Row& row) { return row.offset; })};
   arrow::FieldVector fields;
   for (size_t i = 0; i < columns.size(); ++i)
     fields.push_back(arrow::field(std::string(kTradesV2.columns[i].name), columns[i]->type(), !kTradesV2.columns[i].required));

@@ -23,10 +23,10 @@ enum class EntryStatus : int { kExisting = 0, kAdded = 1, kDeleted = 2 };
 
 /// Iceberg's data_file: one Parquet file and what is known of it. Maps are by field id; bounds are in the spec's single-value serialization.
 struct DataFile {
-  int content = 0;        // 0 data, 1 position deletes, 2 equality deletes
+  int content = 0;  // 0 data, 1 position deletes, 2 equality deletes
   std::string file_path;  // URI
   std::string file_format = "PARQUET";
-  std::optional<int32_t> day;           // partition tuple (timestamp_day, exchange); absent in tables without partitions
+  std::optional<int32_t> day;  // partition tuple (timestamp_day, exchange); absent in tables without partitions
   std::optional<std::string> exchange;
   int64_t record_count = 0;
   int64_t file_size_in_bytes = 0;
@@ -41,7 +41,7 @@ struct DataFile {
 
 struct ManifestEntry {
   EntryStatus status = EntryStatus::kAdded;
-  std::optional<int64_t> snapshot_id;      // absent: inherited from the manifest list's entry
+  std::optional<int64_t> snapshot_id;  // absent: inherited from the manifest list's entry
   std::optional<int64_t> sequence_number;  // likewise
   std::optional<int64_t> file_sequence_number;
   DataFile file;
@@ -85,12 +85,13 @@ struct ManifestHeader {
 [[nodiscard]] Result<std::vector<ManifestFile>> read_manifest_list(const std::string& bytes, const std::string& path);
 
 /// The manifest list's line for a manifest of these entries; path and length are the caller's.
-[[nodiscard]] ManifestFile summarize_manifest(const std::vector<ManifestEntry>& entries, int64_t snapshot_id, int64_t sequence_number, bool partitioned);
+[[nodiscard]] ManifestFile summarize_manifest(const std::vector<ManifestEntry>& entries, int64_t snapshot_id, int64_t sequence_number,
+                                              bool partitioned);
 
 // Single-value serialization (spec Appendix D).
 [[nodiscard]] std::string int_bound(int32_t value);
-[[nodiscard]] std::string long_bound(int64_t value);             // long, timestamptz
-[[nodiscard]] std::string decimal_bound(int64_t unscaled);       // big-endian two's complement, as few bytes as hold it
+[[nodiscard]] std::string long_bound(int64_t value);  // long, timestamptz
+[[nodiscard]] std::string decimal_bound(int64_t unscaled);  // big-endian two's complement, as few bytes as hold it
 [[nodiscard]] std::string string_lower_bound(std::string_view value);
 /// nullopt where no short string is known to be at or above `value`.
 [[nodiscard]] std::optional<std::string> string_upper_bound(std::string_view value);

@@ -6,7 +6,9 @@
 namespace k2 {
 namespace {
 
-std::unexpected<Error> corrupt(const std::string& path, const std::string& what) { return make_error(ErrorKind::kCorrupt, path + ": " + what); }
+std::unexpected<Error> corrupt(const std::string& path, const std::string& what) {
+  return make_error(ErrorKind::kCorrupt, path + ": " + what);
+}
 
 std::optional<int64_t> get_long(const AvroValue& record, int id) {
   const AvroValue* const value = record.field(id);
@@ -22,7 +24,7 @@ std::optional<std::string> get_text(const AvroValue& record, int id) {
 
 // A map by field id: a list of (key, value) records.
 template <class Value>
-std::map<int, Value> get_map(const AvroValue& record, int id, Value AvroValue::*member) {
+std::map<int, Value> get_map(const AvroValue& record, int id, Value AvroValue::* member) {
   std::map<int, Value> map;
   const AvroValue* const list = record.field(id);
   if (!list) return map;

@@ -69,7 +69,8 @@ TEST(Manifest, OfATableWithoutPartitionsHasAnEmptyTuple) {
 }
 
 TEST(Manifest, ASummaryCountsByStatusAndSpansThePartitions) {
-  const auto summary = summarize_manifest({{EntryStatus::kAdded, {}, {}, {}, some_file(5, "b")}, {EntryStatus::kExisting, 1, 2, 2, some_file(3, "a")}}, 9, 4, true);
+  const auto summary = summarize_manifest(
+      {{EntryStatus::kAdded, {}, {}, {}, some_file(5, "b")}, {EntryStatus::kExisting, 1, 2, 2, some_file(3, "a")}}, 9, 4, true);
   EXPECT_EQ(summary.added_files_count, 1);
   EXPECT_EQ(summary.existing_rows_count, 10);
   EXPECT_EQ(summary.min_sequence_number, 2);
@@ -112,7 +113,8 @@ TEST(Bounds, AreTheSpecificationsSingleValues) {
 }
 
 TEST(Bounds, OfLongTextsAreShortAndStillBounds) {
-  for (const std::string text : {"", "BTCUSDT", "0123456789abcdef", "0123456789abcdefg", "0123456789abcde\x7f", "\x7f\x7f\x7f\x7f\x7f\x7f\x7f\x7f\x7f\x7f\x7f\x7f\x7f\x7f\x7f\x7fx",
+  for (const std::string text : {"", "BTCUSDT", "0123456789abcdef", "0123456789abcdefg", "0123456789abcde\x7f",
+                                 "\x7f\x7f\x7f\x7f\x7f\x7f\x7f\x7f\x7f\x7f\x7f\x7f\x7f\x7f\x7f\x7fx",
                                  "日本語日本語日本語日本語日本語日本語日本語", "0123456789abcd\u00e9\u00e9\u00e9"}) {
     SCOPED_TRACE(text);
     EXPECT_LE(string_lower_bound(text), text);
@@ -150,7 +152,8 @@ TEST(Manifest, ReadsWhatPyIcebergWrote) {
 }
 
 TEST(Manifest, DamageGivesAnErrorOrOtherValuesButNoCrash) {
-  const std::string good = write_manifest(kHeader, {{EntryStatus::kAdded, {}, {}, {}, some_file(1, "x")}, {EntryStatus::kDeleted, 1, 1, 1, some_file(2, "y")}});
+  const std::string good =
+      write_manifest(kHeader, {{EntryStatus::kAdded, {}, {}, {}, some_file(1, "x")}, {EntryStatus::kDeleted, 1, 1, 1, some_file(2, "y")}});
   for (size_t length = 0; length < good.size(); ++length) {
     const auto cut = read_manifest(good.substr(0, length), "m");
     // Cut right after the header it is a file of no records; a manifest's length is checked against its list.

@@ -16,7 +16,8 @@ json optional_field(const char* name, int id, json type) {
   return {{"name", name}, {"type", json::array({"null", std::move(type)})}, {"default", nullptr}, {"field-id", id}};
 }
 json map_type(const char* record, int key_id, int value_id, const char* value_type) {
-  json items{{"type", "record"}, {"name", record}, {"fields", json::array({field("key", key_id, "int"), field("value", value_id, value_type)})}};
+  json items{
+      {"type", "record"}, {"name", record}, {"fields", json::array({field("key", key_id, "int"), field("value", value_id, value_type)})}};
   return {{"type", "array"}, {"items", std::move(items)}, {"logicalType", "map"}};
 }
 
@@ -137,7 +138,8 @@ std::string_view bounded_prefix(std::string_view value) {
 }
 
 template <class Value>
-FieldSummary summarize_field(const std::vector<ManifestEntry>& entries, const std::optional<Value> DataFile::*member, std::string (*bound)(Value)) {
+FieldSummary summarize_field(const std::vector<ManifestEntry>& entries, const std::optional<Value> DataFile::* member,
+                             std::string (*bound)(Value)) {
   FieldSummary summary;
   std::optional<Value> low, high;
   for (const ManifestEntry& entry : entries) {
@@ -163,12 +165,12 @@ std::string write_manifest(const ManifestHeader& header, const std::vector<Manif
     put_data_file(items, entry.file, header.partitioned);
   }
   return write_avro_file(manifest_schema(header.partitioned).dump(),
-                   {{"schema", header.schema_json},
-                    {"partition-spec", header.partition_fields_json},
-                    {"partition-spec-id", std::to_string(header.partition_spec_id)},
-                    {"format-version", "2"},
-                    {"content", "data"}},
-                   entries.size(), items.bytes());
+                         {{"schema", header.schema_json},
+                          {"partition-spec", header.partition_fields_json},
+                          {"partition-spec-id", std::to_string(header.partition_spec_id)},
+                          {"format-version", "2"},
+                          {"content", "data"}},
+                         entries.size(), items.bytes());
 }
 
 std::string write_manifest_list(int64_t snapshot_id, std::optional<int64_t> parent_snapshot_id, int64_t sequence_number,
@@ -183,7 +185,8 @@ std::string write_manifest_list(int64_t snapshot_id, std::optional<int64_t> pare
     items.put_long(manifest.min_sequence_number);
     items.put_long(manifest.added_snapshot_id);
     for (const int count : {manifest.added_files_count, manifest.existing_files_count, manifest.deleted_files_count}) items.put_long(count);
-    for (const int64_t count : {manifest.added_rows_count, manifest.existing_rows_count, manifest.deleted_rows_count}) items.put_long(count);
+    for (const int64_t count : {manifest.added_rows_count, manifest.existing_rows_count, manifest.deleted_rows_count})
+      items.put_long(count);
     items.put_optional_array(manifest.partitions, [&](const FieldSummary& summary) {
       items.put_bool(summary.contains_null);
       items.put_optional(summary.contains_nan, [&](bool value) { items.put_bool(value); });
@@ -191,9 +194,8 @@ std::string write_manifest_list(int64_t snapshot_id, std::optional<int64_t> pare
       items.put_optional_bytes(summary.upper_bound);
     });
   }
-  std::map<std::string, std::string> metadata{{"snapshot-id", std::to_string(snapshot_id)},
-                                                            {"sequence-number", std::to_string(sequence_number)},
-                                                            {"format-version", "2"}};
+  std::map<std::string, std::string> metadata{
+      {"snapshot-id", std::to_string(snapshot_id)}, {"sequence-number", std::to_string(sequence_number)}, {"format-version", "2"}};
   if (parent_snapshot_id) metadata.emplace("parent-snapshot-id", std::to_string(*parent_snapshot_id));
   return write_avro_file(manifest_list_schema().dump(), metadata, manifests.size(), items.bytes());
 }

@@ -50,7 +50,8 @@ Result<SnapshotInfo> parse_snapshot(const json& snapshot) {
 
 const json* by_id(const json& list, const char* key, const json& id) {
   if (!list.is_array()) return nullptr;
-  const auto found = std::find_if(list.begin(), list.end(), [&](const json& item) { return item.is_object() && item.value(key, json()) == id; });
+  const auto found =
+      std::find_if(list.begin(), list.end(), [&](const json& item) { return item.is_object() && item.value(key, json()) == id; });
   return found == list.end() ? nullptr : &*found;
 }
 
@@ -97,13 +98,15 @@ Result<TableMetadata> TableMetadata::parse_checked(std::string_view text) {
   metadata.json_ = json::parse(text, nullptr, /*allow_exceptions=*/false);
   const json& j = metadata.json_;
   if (!j.is_object()) return corrupt("not a JSON object");
-  if (j.value("format-version", json()) != kFormatVersion) return corrupt("format-version is " + j.value("format-version", json()).dump() + ", want 2");
+  if (j.value("format-version", json()) != kFormatVersion)
+    return corrupt("format-version is " + j.value("format-version", json()).dump() + ", want 2");
   for (const char* name : {"table-uuid", "location"})
     if (!j.value(name, json()).is_string()) return corrupt(std::string(name) + " is missing or not a string");
   for (const char* name : {"last-sequence-number", "current-schema-id", "default-spec-id"})
     if (!j.value(name, json()).is_number_integer()) return corrupt(std::string(name) + " is missing or not an integer");
   if (!by_id(j.value("schemas", json()), "schema-id", j["current-schema-id"])) return corrupt("current-schema-id names no schema");
-  if (!by_id(j.value("partition-specs", json()), "spec-id", j["default-spec-id"])) return corrupt("default-spec-id names no partition spec");
+  if (!by_id(j.value("partition-specs", json()), "spec-id", j["default-spec-id"]))
+    return corrupt("default-spec-id names no partition spec");
   // What a commit will add to must be of the right shape, or not there.
   for (const char* name : {"snapshots", "snapshot-log", "metadata-log"})
     if (j.contains(name) && !j[name].is_array() && !j[name].is_null()) return corrupt(std::string(name) + " is not a list");
@@ -117,7 +120,8 @@ Result<TableMetadata> TableMetadata::parse_checked(std::string_view text) {
   for (const auto& [name, reference] : refs->items())
     if (!reference.is_object()) return corrupt("ref " + name + " is not an object");
   if (refs->contains("main") && (*refs)["main"].value("snapshot-id", json()) != j.value("current-snapshot-id", json()))
-    return corrupt("current-snapshot-id " + j.value("current-snapshot-id", json()).dump() + " is not the head of branch main, " + (*refs)["main"].dump());
+    return corrupt("current-snapshot-id " + j.value("current-snapshot-id", json()).dump() + " is not the head of branch main, " +
+                   (*refs)["main"].dump());
   return metadata;
 }
 
@@ -212,17 +216,15 @@ const SnapshotInfo* TableMetadata::find_commit(std::string_view commit_id) const
   });
 }
 
-TableMetadata TableMetadata::with_snapshot(const SnapshotInfo& snapshot, const std::string& manifest_list, const std::string& previous_location,
-                                           std::vector<std::string>* dropped) const {
+TableMetadata TableMetadata::with_snapshot(const SnapshotInfo& snapshot, const std::string& manifest_list,
+                                           const std::string& previous_location, std::vector<std::string>* dropped) const {
   TableMetadata next = *this;
   json& j = next.json_;
-  const int64_t committed_ms = std::max(snapshot.committed.us / 1000, j.value("last-updated-ms", int64_t{0}));  // a clock that stepped back never shows
-  json entry{{"snapshot-id", snapshot.id.value},
-             {"sequence-number", snapshot.sequence_number},
-             {"timestamp-ms", committed_ms},
-             {"manifest-list", manifest_list},
-             {"summary", snapshot.summary},
-             {"schema-id", j["current-schema-id"]}};
+  const int64_t committed_ms =
+      std::max(snapshot.committed.us / 1000, j.value("last-updated-ms", int64_t{0}));  // a clock that stepped back never shows
+  json entry{{"snapshot-id", snapshot.id.value}, {"sequence-number", snapshot.sequence_number},
+             {"timestamp-ms", committed_ms},     {"manifest-list", manifest_list},
+             {"summary", snapshot.summary},      {"schema-id", j["current-schema-id"]}};
   if (snapshot.parent) entry["parent-snapshot-id"] = snapshot.parent->value;
   j["metadata-log"].push_back({{"metadata-file", previous_location}, {"timestamp-ms", j.value("last-updated-ms", int64_t{0})}});
   j["snapshot-log"].push_back({{"snapshot-id", snapshot.id.value}, {"timestamp-ms", committed_ms}});
@@ -248,13 +250,15 @@ int64_t TableMetadata::number_property(std::string_view name, int64_t fallback) 
 void TableMetadata::drop_metadata_log(std::vector<std::string>* dropped) {
   json& log = json_["metadata-log"];
   const bool deletes = property("write.metadata.delete-after-commit.enabled") == "true";
-  const auto surplus = std::max<int64_t>(0, static_cast<int64_t>(log.size()) - number_property("write.metadata.previous-versions-max", kPreviousVersionsMax));
+  const auto surplus = std::max<int64_t>(
+      0, static_cast<int64_t>(log.size()) - number_property("write.metadata.previous-versions-max", kPreviousVersionsMax));
   for (int64_t i = 0; i < surplus && deletes; ++i) dropped->push_back(log[static_cast<size_t>(i)].value("metadata-file", ""));
   log.erase(log.begin(), log.begin() + surplus);
 }
 
 void TableMetadata::drop_snapshots(std::vector<std::string>* dropped) {
-  const auto surplus = std::max<int64_t>(0, static_cast<int64_t>(snapshots_.size()) - number_property(kPropertySnapshotsKept, kSnapshotsKept));
+  const auto surplus =
+      std::max<int64_t>(0, static_cast<int64_t>(snapshots_.size()) - number_property(kPropertySnapshotsKept, kSnapshotsKept));
   if (surplus == 0) return;
   std::unordered_set<int64_t> referenced;
   for (const auto& [name, reference] : json_["refs"].items()) referenced.insert(reference.value("snapshot-id", int64_t{-1}));

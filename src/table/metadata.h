@@ -28,7 +28,7 @@ inline constexpr std::string_view kPropertySnapshotsKept = "k2.snapshots-kept";
 struct StoredSnapshot {
   SnapshotInfo info;
   std::string manifest_list;  // URI
-  std::string json;           // as it stands in the metadata file, unknown fields included
+  std::string json;  // as it stands in the metadata file, unknown fields included
 };
 
 class TableMetadata {
@@ -67,8 +67,8 @@ class TableMetadata {
   /// The next metadata: `snapshot` is the new head of main, and the file this one was read from joins the metadata log. Two bounds keep it from
   /// growing for ever: the metadata log (write.metadata.previous-versions-max) and the snapshots (k2.snapshots-kept; a branch's or tag's
   /// stay). `dropped` gets the URIs of the files that only what was let go referred to.
-  [[nodiscard]] TableMetadata with_snapshot(const SnapshotInfo& snapshot, const std::string& manifest_list, const std::string& previous_location,
-                                            std::vector<std::string>* dropped) const;
+  [[nodiscard]] TableMetadata with_snapshot(const SnapshotInfo& snapshot, const std::string& manifest_list,
+                                            const std::string& previous_location, std::vector<std::string>* dropped) const;
 
  private:
   [[nodiscard]] static Result<TableMetadata> parse_checked(std::string_view json);

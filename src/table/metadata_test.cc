@@ -125,7 +125,8 @@ TEST(TableMetadata, DamageGivesAnErrorOrOtherValuesButNoCrash) {
   std::mt19937 random(1);
   for (int i = 0; i < 3'000; ++i) {
     std::string bad = good;
-    for (int changes = 1 + static_cast<int>(random() % 3); changes > 0; --changes) bad[random() % bad.size()] = "0\"{}[],:ntx-"[random() % 13];
+    for (int changes = 1 + static_cast<int>(random() % 3); changes > 0; --changes)
+      bad[random() % bad.size()] = "0\"{}[],:ntx-"[random() % 13];
     const auto parsed = TableMetadata::parse(bad);
     if (!parsed) continue;
     const auto next = commit(*parsed, 99, 20);

@@ -104,8 +104,9 @@ RowOrder order_rows(const TableSpec& table, const arrow::RecordBatch& rows) {
   size_t begin = 0;
   for (const uint32_t index : in_order) {
     Group& group = groups[index];
-    const bool same_file = !order.parts.empty() && (!table.partitioned_by_day_and_exchange ||
-                                                    (order.parts.back().day == group.day && order.parts.back().exchange == exchanges[group.exchange]));
+    const bool same_file =
+        !order.parts.empty() && (!table.partitioned_by_day_and_exchange ||
+                                 (order.parts.back().day == group.day && order.parts.back().exchange == exchanges[group.exchange]));
     if (!same_file) {
       order.parts.push_back({{}, {}, begin, begin});
       if (table.partitioned_by_day_and_exchange) {
@@ -233,7 +234,8 @@ struct RowPicker::Column {
     }
     ends[rows.size()] = static_cast<int32_t>(inner_rows.size());
     pick_texts(static_cast<const arrow::StringArray&>(*lists.values()), inner_rows, inner_offsets, values);
-    const auto items = arrow::ArrayData::Make(lists.value_type(), static_cast<int64_t>(inner_rows.size()), {nullptr, inner_offsets, values});
+    const auto items =
+        arrow::ArrayData::Make(lists.value_type(), static_cast<int64_t>(inner_rows.size()), {nullptr, inner_offsets, values});
     return arrow::MakeArray(arrow::ArrayData::Make(from->type(), static_cast<int64_t>(rows.size()), {valid, offsets}, {items}));
   }
 };

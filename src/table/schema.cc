@@ -16,7 +16,8 @@ json column_type(const Column& column) {
     case ColumnType::kString: return "string";
     case ColumnType::kTimestampUs: return "timestamptz";
     case ColumnType::kDecimal18_8: return "decimal(18, 8)";
-    case ColumnType::kStringList: return {{"type", "list"}, {"element-id", column.element_id}, {"element", "string"}, {"element-required", true}};
+    case ColumnType::kStringList:
+      return {{"type", "list"}, {"element-id", column.element_id}, {"element", "string"}, {"element-required", true}};
     case ColumnType::kLong: return "long";
     case ColumnType::kInt: return "int";
   }
@@ -49,8 +50,14 @@ json schema_json(const TableSpec& spec) {
 json partition_spec_json(const TableSpec& spec) {
   json fields = json::array();
   if (spec.partitioned_by_day_and_exchange) {
-    fields.push_back({{"source-id", field_id(spec, "timestamp")}, {"field-id", kFirstPartitionFieldId}, {"transform", "day"}, {"name", "timestamp_day"}});
-    fields.push_back({{"source-id", field_id(spec, "exchange")}, {"field-id", kFirstPartitionFieldId + 1}, {"transform", "identity"}, {"name", "exchange"}});
+    fields.push_back({{"source-id", field_id(spec, "timestamp")},
+                      {"field-id", kFirstPartitionFieldId},
+                      {"transform", "day"},
+                      {"name", "timestamp_day"}});
+    fields.push_back({{"source-id", field_id(spec, "exchange")},
+                      {"field-id", kFirstPartitionFieldId + 1},
+                      {"transform", "identity"},
+                      {"name", "exchange"}});
   }
   return {{"spec-id", 0}, {"fields", std::move(fields)}};
 }
@@ -83,16 +90,19 @@ Status check_layout(const TableSpec& spec, const json& schema, const json& parti
   };
   size_t found = 0;
   for (const json& field : schema.value("fields", json::array())) {
-    const auto column = std::find_if(spec.columns.begin(), spec.columns.end(), [&](const Column& c) { return c.field_id == field.value("id", -1); });
+    const auto column =
+        std::find_if(spec.columns.begin(), spec.columns.end(), [&](const Column& c) { return c.field_id == field.value("id", -1); });
     const std::string name = field.value("name", "");
     const bool is_ours = column != spec.columns.end();
-    if (!is_ours && field.value("required", false)) return refuse("the table now requires a column \"" + name + "\", which k2 does not write");
+    if (!is_ours && field.value("required", false))
+      return refuse("the table now requires a column \"" + name + "\", which k2 does not write");
     if (!is_ours) continue;
     ++found;
     const json type = field.value("type", json());
     if (!is_same_type(type, column_type(*column))) return refuse("the table's column \"" + name + "\" is now " + type.dump());
   }
-  if (found != spec.columns.size()) return refuse("the table has " + std::to_string(found) + " of the " + std::to_string(spec.columns.size()) + " columns");
+  if (found != spec.columns.size())
+    return refuse("the table has " + std::to_string(found) + " of the " + std::to_string(spec.columns.size()) + " columns");
   const json want = partition_spec_json(spec)["fields"];
   const json have = partition_spec.value("fields", json::array());
   bool same = want.size() == have.size();

@@ -65,8 +65,8 @@ Result<std::vector<ManifestFile>> load_manifest_list(Store& store, const std::st
 Result<std::vector<ManifestEntry>> load_manifest(Store& store, const ManifestFile& manifest) {
   K2_TRY(const std::string bytes, get_uri(store, manifest.manifest_path));
   if (static_cast<int64_t>(bytes.size()) != manifest.manifest_length)
-    return make_error(ErrorKind::kCorrupt, manifest.manifest_path + ": has " + std::to_string(bytes.size()) + " bytes, its manifest list says " +
-                                               std::to_string(manifest.manifest_length));
+    return make_error(ErrorKind::kCorrupt, manifest.manifest_path + ": has " + std::to_string(bytes.size()) +
+                                               " bytes, its manifest list says " + std::to_string(manifest.manifest_length));
   K2_TRY(std::vector<ManifestEntry> entries, read_manifest(bytes, manifest.manifest_path));
   std::erase_if(entries, [](const ManifestEntry& entry) { return entry.status == EntryStatus::kDeleted; });
   for (ManifestEntry& entry : entries) {
@@ -95,7 +95,8 @@ Result<SnapshotFiles::Files> SnapshotFiles::files_of(const TableSpec& table, con
 
 Status SnapshotFiles::collect(const TableSpec& table, const std::string& manifest_list_uri, std::vector<DataFileInfo>* files) {
   K2_TRY(std::vector<ManifestFile> manifests, load_manifest_list(store_, manifest_list_uri));
-  std::stable_sort(manifests.begin(), manifests.end(), [](const ManifestFile& a, const ManifestFile& b) { return a.sequence_number < b.sequence_number; });
+  std::stable_sort(manifests.begin(), manifests.end(),
+                   [](const ManifestFile& a, const ManifestFile& b) { return a.sequence_number < b.sequence_number; });
   for (const ManifestFile& manifest : manifests) {
     if (manifest.content != 0 && manifest.added_files_count + manifest.existing_files_count > 0)
       return make_error(ErrorKind::kInvalidInput, manifest_list_uri + ": the snapshot has delete files, which k2 does not read");

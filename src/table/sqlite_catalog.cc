@@ -74,7 +74,8 @@ class Statement {
   Statement(const Connection& connection, const char* sql, std::initializer_list<std::string_view> texts) {
     if (sqlite3_prepare_v2(connection.get(), sql, -1, &statement_, nullptr) != SQLITE_OK) return;
     int place = 0;
-    for (const std::string_view text : texts) sqlite3_bind_text(statement_, ++place, text.data(), static_cast<int>(text.size()), SQLITE_STATIC);
+    for (const std::string_view text : texts)
+      sqlite3_bind_text(statement_, ++place, text.data(), static_cast<int>(text.size()), SQLITE_STATIC);
   }
   Statement(const Statement&) = delete;
   Statement& operator=(const Statement&) = delete;
@@ -102,13 +103,15 @@ class SqliteCatalog final : public Catalog {
                      {kNamespace, table});
     const int got = select.step();
     if (got == SQLITE_ROW) return select.text(0);
-    if (got == SQLITE_DONE) return make_error(ErrorKind::kNotFound, "catalog " + file_ + ": no table " + std::string(kNamespace) + "." + std::string(table));
+    if (got == SQLITE_DONE)
+      return make_error(ErrorKind::kNotFound, "catalog " + file_ + ": no table " + std::string(kNamespace) + "." + std::string(table));
     return connection.failed("look up " + std::string(table), ErrorKind::kUnavailable);
   }
 
   Status create_table(std::string_view table, const std::string& location) override {
     return change("create " + std::string(table), [&](const Connection& connection) {
-      Statement insert(connection, "INSERT OR IGNORE INTO iceberg_tables VALUES ('k2', ?1, ?2, ?3, NULL, 'TABLE')", {kNamespace, table, location});
+      Statement insert(connection, "INSERT OR IGNORE INTO iceberg_tables VALUES ('k2', ?1, ?2, ?3, NULL, 'TABLE')",
+                       {kNamespace, table, location});
       return insert.step();
     });
   }

@@ -78,7 +78,12 @@ void BM_append(benchmark::State& state) {
     const LakeOptions options{.data_dir = directory.path()};
     K2_ASSERT(Lake::init(options).has_value());
     const auto lake = Lake::open(options).value();
-    AppendRequest request = {.table = "trades_v2", .batches = {batch}, .start = {}, .end = {{{testing::kTopic, 0}, {kRows}}}, .log_id = "log", .commit_id = random_uuid()};
+    AppendRequest request = {.table = "trades_v2",
+                             .batches = {batch},
+                             .start = {},
+                             .end = {{{testing::kTopic, 0}, {kRows}}},
+                             .log_id = "log",
+                             .commit_id = random_uuid()};
     state.ResumeTiming();
     K2_ASSERT(lake->append(request).has_value());
   }
