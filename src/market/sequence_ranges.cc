@@ -34,6 +34,24 @@ bool SequenceRanges::insert(int64_t sequence) {
   return true;
 }
 
+bool SequenceRanges::insert(const Range& range) {
+  K2_ASSERT(range.first >= 0 && range.first <= range.last);
+  // Those that overlap it or touch it become one with it.
+  const auto first = std::lower_bound(ranges_.begin(), ranges_.end(), range.first - 1,
+                                      [](const Range& candidate, int64_t value) { return candidate.last < value; });
+  const auto end = std::upper_bound(first, ranges_.end(), range.last + 1,
+                                    [](int64_t value, const Range& candidate) { return value < candidate.first; });
+  if (first == end) {
+    ranges_.insert(first, range);
+    return true;
+  }
+  if (first->first <= range.first && range.last <= first->last) return false;
+  const Range merged = {std::min(range.first, first->first), std::max(range.last, (end - 1)->last)};
+  *first = merged;
+  ranges_.erase(first + 1, end);
+  return true;
+}
+
 bool SequenceRanges::contains(int64_t sequence) const {
   const auto range = std::lower_bound(ranges_.begin(), ranges_.end(), sequence,
                                       [](const Range& candidate, int64_t value) { return candidate.last < value; });

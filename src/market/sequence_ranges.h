@@ -29,6 +29,8 @@ class SequenceRanges {
 
   /// Takes `sequence` (>= 0); false if it was taken already. Constant time next to the newest range, else logarithmic search.
   bool insert(int64_t sequence);
+  /// Takes all of `range` (0 <= first <= last); false if all of it was taken already.
+  bool insert(const Range& range);
   [[nodiscard]] bool contains(int64_t sequence) const;
 
   /// The largest one taken.

@@ -28,6 +28,20 @@ TEST(SequenceRanges, RemembersAnySetInAnyOrder) {
   EXPECT_EQ(SequenceRanges::parse(ranges.to_string()).value(), ranges);
 }
 
+TEST(SequenceRanges, TakesWholeRangesLikeOneByOne) {
+  std::mt19937 random(11);
+  SequenceRanges ranges;
+  SequenceRanges one_by_one;
+  for (int i = 0; i < 2'000; ++i) {
+    const int64_t first = random() % 3'000;
+    const int64_t last = first + random() % 7;
+    bool is_new = false;
+    for (int64_t sequence = first; sequence <= last; ++sequence) is_new = one_by_one.insert(sequence) || is_new;
+    EXPECT_EQ(ranges.insert(SequenceRanges::Range{first, last}), is_new);
+    ASSERT_EQ(ranges, one_by_one);
+  }
+}
+
 TEST(SequenceRanges, ReadsOnlyItsOwnText) {
   EXPECT_EQ(SequenceRanges::parse("")->ranges().size(), 0u);
   EXPECT_EQ(SequenceRanges::parse("5-9,12")->ranges().size(), 2u);
