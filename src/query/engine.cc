@@ -309,7 +309,7 @@ int64_t size_bytes(const TableState& state) {
 class DuckEngine final : public Engine {
  public:
   DuckEngine(Lake& lake, const Log& log, const SchemaStore& schemas, const EngineOptions& options)
-      : lake_(lake), window_rows_max_(options.window_rows_max), reader_(lake, log, schemas, {.bytes_max = options.tail_bytes_max}) {}
+      : lake_(lake), window_rows_max_(options.window_rows_max), window_threads_(options.threads), reader_(lake, log, schemas, {.bytes_max = options.tail_bytes_max}) {}
 
   Status start(const EngineOptions& options) {
     const LakeOptions& lake = lake_.options();
@@ -494,19 +494,23 @@ class DuckEngine final : public Engine {
     if (!view.condition.empty()) return nullptr;
     const TailSource source(table, view.tail, std::move(view.pieces), row_filter(query));
     if (source.rows_max() > window_rows_max_) return nullptr;
-    const WindowRequest request{table, with_order_columns(columns), row_filter(query), window_rows_max_};
-    K2_TRY(auto parts, windows_.read(plan(*view.state, plan_filter(query)), request, check));
-    if (!parts) return nullptr;
+    std::vector<SelectedRows> parts;  // of the tail, then of the files
     for (const TailSource::Part& part : source.parts()) {
       if (part.piece.batch) {
-        parts->push_back({part.piece.batch, part.rows});
+        parts.push_back({part.piece.batch, part.rows});
         continue;
       }
       K2_RETURN_IF_ERROR(check());
       K2_TRY(TailSource::Part loaded, source.load(part));
-      parts->push_back({std::move(loaded.piece.batch), std::move(loaded.rows)});
+      parts.push_back({std::move(loaded.piece.batch), std::move(loaded.rows)});
     }
-    return ordered_rows(table, *std::move(parts), columns, query.order, query.limit, check);
+    WindowRequest request{table, with_order_columns(columns), row_filter(query), window_rows_max_};
+    request.threads = window_threads_;
+    if (query.limit) request.first = FirstRows{*query.limit, query.order};
+    K2_TRY(auto from_files, windows_.read(plan(*view.state, plan_filter(query)), request, check, parts));
+    if (!from_files) return nullptr;
+    for (SelectedRows& part : *from_files) parts.push_back(std::move(part));
+    return ordered_rows(table, std::move(parts), columns, query.order, query.limit, check);
   }
 
   Result<std::string> whole_table(const TableSpec& table, TableView view, std::vector<std::unique_ptr<TailSources::Handle>>& handles) {
@@ -529,6 +533,7 @@ class DuckEngine final : public Engine {
 
   Lake& lake_;
   const int64_t window_rows_max_;
+  const int window_threads_;
   HybridReader reader_;
   WindowReader windows_;
   TailSources sources_;  // outlive the database

@@ -34,7 +34,7 @@ namespace k2 {
 
 struct EngineOptions {
   std::string memory_limit = "1GB";  // DuckDB's buffers, over all questions together; beyond it they spill, then fail
-  int threads = 2;  // DuckDB's, over all questions together
+  int threads = 2;  // DuckDB's, over all questions together; and of each large window that is read by page index
   std::filesystem::path spill_dir;  // empty: "query-spill" in the lake's data directory; made when first needed
   std::string spill_bytes_max = "10GB";
   int64_t window_rows_max =

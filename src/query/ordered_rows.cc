@@ -293,10 +293,16 @@ Result<std::unique_ptr<QueryResult>> ordered_rows(const TableSpec& table, std::v
     add_places(parts[part], static_cast<uint32_t>(part), topics, places);
     ends.push_back(places.size());
   }
-  merge_runs(places, std::move(ends));
+  if (limit && static_cast<size_t>(*limit) < places.size()) {
+    const auto sooner = [order](const Place& a, const Place& b) { return order == EventOrder::kNewestFirst ? b < a : a < b; };
+    std::nth_element(places.begin(), places.begin() + static_cast<ptrdiff_t>(*limit), places.end(), sooner);
+    places.resize(static_cast<size_t>(*limit));
+    std::sort(places.begin(), places.end(), sooner);
+  } else {
+    merge_runs(places, std::move(ends));
+    if (order == EventOrder::kNewestFirst) std::reverse(places.begin(), places.end());
+  }
   K2_RETURN_IF_ERROR(check());
-  if (order == EventOrder::kNewestFirst) std::reverse(places.begin(), places.end());
-  if (limit && static_cast<size_t>(*limit) < places.size()) places.resize(static_cast<size_t>(*limit));
   return std::make_unique<OrderedResult>(table, std::move(parts), std::move(columns), std::move(places), std::move(check));
 }
 

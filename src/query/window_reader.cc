@@ -11,11 +11,14 @@
 #include <parquet/schema.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
+#include <exception>
 #include <list>
 #include <map>
 #include <mutex>
 #include <stdexcept>
+#include <thread>
 #include <utility>
 
 #include "base/assert.h"
@@ -23,6 +26,9 @@
 
 namespace k2 {
 namespace {
+
+constexpr int64_t kTaskRows = 16'384;  // where everything is read; pages are smaller or about as large
+constexpr int64_t kRowsAThread = 16'384;
 
 // Thrown inside this file only: a file that is not laid out as this reader needs it.
 struct Unsuited : std::runtime_error {
@@ -353,16 +359,83 @@ size_t column_index(const TableSpec& table, std::string_view name) {
   K2_ASSERT(!"a column that the table does not have");
 }
 
-// What is to be read of one row group.
+// What is to be read of one row group, and the earliest and latest timestamp it may hold.
 struct Task {
   std::shared_ptr<WindowFile> file;
   int group;
   std::shared_ptr<const GroupIndex> index;
   Range range;
+  int64_t timestamp_min = INT64_MIN, timestamp_max = INT64_MAX;
+};
+
+// Cuts the task where pages of timestamps begin, into tasks of `rows_min` rows or a little more, each with its own bounds.
+void split(const Task& task, int timestamp_leaf, int64_t rows_min, std::vector<Task>& tasks) {
+  const auto& pages = task.index->offsets[static_cast<size_t>(timestamp_leaf)]->page_locations();
+  const parquet::Int64ColumnIndex* const bounds = task.index->timestamps.get();
+  Task piece = task;
+  piece.range.end = piece.range.begin;
+  const auto finish = [&] {
+    if (piece.range.rows() > 0) tasks.push_back(piece);
+    piece.range.begin = piece.range.end;
+  };
+  for (size_t i = 0; i < pages.size() && piece.range.end < task.range.end; ++i) {
+    const int64_t page_end = i + 1 < pages.size() ? pages[i + 1].first_row_index : task.range.end;
+    if (page_end <= piece.range.end) continue;
+    const bool is_known = bounds != nullptr && !bounds->null_pages()[i];
+    const int64_t min = is_known ? bounds->min_values()[i] : INT64_MIN, max = is_known ? bounds->max_values()[i] : INT64_MAX;
+    const bool is_first = piece.range.rows() == 0;
+    piece.timestamp_min = is_first ? min : std::min(piece.timestamp_min, min);
+    piece.timestamp_max = is_first ? max : std::max(piece.timestamp_max, max);
+    piece.range.end = std::min(page_end, task.range.end);
+    if (piece.range.rows() >= rows_min) finish();
+  }
+  finish();
+}
+
+// Keeps the `limit` timestamps that come first, to tell what can't be among the first rows any more.
+class FirstTimestamps {
+ public:
+  explicit FirstTimestamps(const FirstRows& first) : first_(first) {}
+
+  /// Of ascending `rows` of `timestamps`, drops those that cannot matter; counts the others.
+  void take(const int64_t* timestamps, std::vector<int32_t>& rows) {
+    for (const int32_t row : rows) add(timestamps[row]);
+    std::erase_if(rows, [&](int32_t row) { return !may_matter(timestamps[row], timestamps[row]); });
+  }
+  void add(const SelectedRows& part) {
+    const auto column = part.batch->GetColumnByName("timestamp");
+    const int64_t* timestamps = static_cast<const arrow::TimestampArray&>(*column).raw_values();
+    if (part.rows)
+      for (const int32_t row : *part.rows) add(timestamps[row]);
+    else
+      for (int64_t row = 0; row < part.batch->num_rows(); ++row) add(timestamps[row]);
+  }
+  /// Whether a row of that range of timestamps could be among the first.
+  [[nodiscard]] bool may_matter(int64_t timestamp_min, int64_t timestamp_max) const {
+    if (first_.limit == 0) return false;
+    if (static_cast<int64_t>(worst_first_.size()) < first_.limit) return true;
+    return rank(first_.order == EventOrder::kNewestFirst ? timestamp_max : timestamp_min) <= worst_first_.front();
+  }
+  /// Smaller comes sooner.
+  [[nodiscard]] int64_t rank(int64_t timestamp) const { return first_.order == EventOrder::kNewestFirst ? ~timestamp : timestamp; }
+
+ private:
+  void add(int64_t timestamp) {
+    if (static_cast<int64_t>(worst_first_.size()) == first_.limit) {
+      if (worst_first_.empty() || rank(timestamp) >= worst_first_.front()) return;
+      std::ranges::pop_heap(worst_first_);
+      worst_first_.pop_back();
+    }
+    worst_first_.push_back(rank(timestamp));
+    std::ranges::push_heap(worst_first_);
+  }
+
+  const FirstRows first_;
+  std::vector<int64_t> worst_first_;  // a heap of ranks
 };
 
 // Reads the filter's columns of the range, finds the rows that pass, and reads the other columns of just the stretch they lie in.
-std::optional<SelectedRows> read_task(const Task& task, const WindowRequest& request) {
+std::optional<SelectedRows> read_task(const Task& task, const WindowRequest& request, FirstTimestamps* first_timestamps) {
   std::map<size_t, std::shared_ptr<arrow::Array>> arrays;
   const auto read = [&](std::string_view name, const Range& range) {
     const size_t column = column_index(request.table, name);
@@ -378,6 +451,7 @@ std::optional<SelectedRows> read_task(const Task& task, const WindowRequest& req
   }
   const auto filtered = arrow::RecordBatch::Make(arrow::schema(fields), task.range.rows(), filter_arrays);
   std::vector<int32_t> rows = select_rows(*filtered, request.filter);
+  if (first_timestamps != nullptr) first_timestamps->take(static_cast<const arrow::TimestampArray&>(*filtered->column(2)).raw_values(), rows);
   if (rows.empty()) return std::nullopt;
 
   const int32_t first = rows.front();
@@ -423,41 +497,110 @@ struct WindowReader::Impl {
     return file;
   }
 
-  // nullopt: more rows than the request allows.
-  std::optional<std::vector<Task>> tasks(std::span<const DataFileInfo> data_files, const WindowRequest& request) {
+  std::vector<Task> tasks_of(const DataFileInfo& data_file, const WindowRequest& request, int64_t rows_min) {
     const size_t symbol = column_index(request.table, "symbol"), timestamp = column_index(request.table, "timestamp");
+    const auto file = open(data_file.path, request.table);
     std::vector<Task> tasks;
-    int64_t rows = 0;
-    for (const DataFileInfo& data_file : data_files) {
-      const auto file = open(data_file.path, request.table);
-      for (int group = 0; group < file->groups(); ++group) {
-        const auto index = file->index(group, symbol, timestamp);
-        for (const Range& range : candidates(*index, file->leaf(symbol), file->leaf(timestamp), file->group_rows(group), request.filter)) {
-          rows += range.rows();
-          if (rows > request.rows_max) return std::nullopt;
-          tasks.push_back({file, group, index, range});
-        }
-      }
+    for (int group = 0; group < file->groups(); ++group) {
+      const auto index = file->index(group, symbol, timestamp);
+      for (const Range& range : candidates(*index, file->leaf(symbol), file->leaf(timestamp), file->group_rows(group), request.filter))
+        split({file, group, index, range}, file->leaf(timestamp), rows_min, tasks);
     }
     return tasks;
   }
+
+  using Answer = Result<std::optional<std::vector<SelectedRows>>>;
+  Answer read_all(std::span<const DataFileInfo> files, const WindowRequest& request, const std::function<Status()>& check);
+  Answer read_first(std::span<const DataFileInfo> files, const WindowRequest& request, const std::function<Status()>& check,
+                    std::span<const SelectedRows> others);
 };
+
+WindowReader::Impl::Answer WindowReader::Impl::read_all(std::span<const DataFileInfo> files, const WindowRequest& request,
+                                                        const std::function<Status()>& check) {
+  std::vector<Task> tasks;
+  int64_t rows = 0;
+  for (const DataFileInfo& file : files)
+    for (Task& task : tasks_of(file, request, kTaskRows)) {
+      rows += task.range.rows();
+      if (rows > request.rows_max) return std::nullopt;
+      tasks.push_back(std::move(task));
+    }
+  std::vector<std::optional<SelectedRows>> parts(tasks.size());
+  std::atomic<size_t> next_task = 0;
+  std::mutex failed;
+  Status status;
+  std::exception_ptr thrown;
+  const auto work = [&] {
+    try {
+      for (size_t i = next_task++; i < tasks.size(); i = next_task++) {
+        if (Status checked = check(); !checked) {
+          const std::lock_guard lock(failed);
+          status = std::move(checked);
+          return;
+        }
+        parts[i] = read_task(tasks[i], request, nullptr);
+      }
+    } catch (...) {
+      next_task = tasks.size();
+      const std::lock_guard lock(failed);
+      thrown = std::current_exception();
+    }
+  };
+  {
+    // A thread costs about as much as decoding 200 rows.
+    const int64_t helpers = std::min<int64_t>({request.threads, static_cast<int64_t>(tasks.size()), rows / kRowsAThread + 1}) - 1;
+    std::vector<std::jthread> threads;
+    for (int64_t i = 0; i < helpers; ++i) threads.emplace_back(work);
+    work();
+  }
+  if (thrown) std::rethrow_exception(thrown);
+  K2_RETURN_IF_ERROR(status);
+  std::vector<SelectedRows> all;
+  for (auto& part : parts)
+    if (part) all.push_back(*std::move(part));
+  return all;
+}
+
+// Goes from what can come first to what comes later, and stops where nothing can be among the first any more.
+WindowReader::Impl::Answer WindowReader::Impl::read_first(std::span<const DataFileInfo> files, const WindowRequest& request,
+                                                          const std::function<Status()>& check, std::span<const SelectedRows> others) {
+  FirstTimestamps first(*request.first);
+  for (const SelectedRows& part : others) first.add(part);
+  const bool newest = request.first->order == EventOrder::kNewestFirst;
+  std::vector<std::pair<int64_t, const DataFileInfo*>> nearest;  // by rank of the file's nearest timestamp
+  for (const DataFileInfo& file : files) {
+    const auto bound = newest ? file.timestamp_max : file.timestamp_min;
+    nearest.emplace_back(bound ? first.rank(bound->us) : INT64_MIN, &file);
+  }
+  std::ranges::stable_sort(nearest, {}, &decltype(nearest)::value_type::first);
+  std::vector<SelectedRows> all;
+  int64_t rows = 0;
+  for (const auto& [rank, file] : nearest) {
+    const int64_t min = file->timestamp_min ? file->timestamp_min->us : INT64_MIN;
+    const int64_t max = file->timestamp_max ? file->timestamp_max->us : INT64_MAX;
+    if (!first.may_matter(min, max)) continue;
+    auto tasks = tasks_of(*file, request, 1);
+    std::ranges::stable_sort(tasks, {}, [&](const Task& task) { return first.rank(newest ? task.timestamp_max : task.timestamp_min); });
+    for (const Task& task : tasks) {
+      if (!first.may_matter(task.timestamp_min, task.timestamp_max)) continue;
+      K2_RETURN_IF_ERROR(check());
+      rows += task.range.rows();
+      if (rows > request.rows_max) return std::nullopt;
+      if (auto selected = read_task(task, request, &first)) all.push_back(*std::move(selected));
+    }
+  }
+  return all;
+}
 
 WindowReader::WindowReader() : impl_(std::make_unique<Impl>()) {}
 WindowReader::~WindowReader() = default;
 
 Result<std::optional<std::vector<SelectedRows>>> WindowReader::read(std::span<const DataFileInfo> files, const WindowRequest& request,
-                                                                    const std::function<Status()>& check) {
+                                                                    const std::function<Status()>& check,
+                                                                    std::span<const SelectedRows> others) {
   // What goes wrong here goes wrong for DuckDB as well, or is a matter of layout: it is asked, and says what is the matter.
   try {
-    const auto tasks = impl_->tasks(files, request);
-    if (!tasks) return std::nullopt;
-    std::vector<SelectedRows> all;
-    for (const Task& task : *tasks) {
-      K2_RETURN_IF_ERROR(check());
-      if (auto selected = read_task(task, request)) all.push_back(*std::move(selected));
-    }
-    return all;
+    return request.first ? impl_->read_first(files, request, check, others) : impl_->read_all(files, request, check);
   } catch (const std::exception&) {
     return std::nullopt;
   }

@@ -17,6 +17,7 @@
 
 #include "base/result.h"
 #include "market/columns.h"
+#include "query/engine.h"
 #include "query/tail_scan.h"
 #include "table/lake.h"
 
@@ -28,11 +29,20 @@ struct SelectedRows {
   std::optional<std::vector<int32_t>> rows;
 };
 
+/// Only so many rows are wanted, the first in an order by timestamp. A reader may leave out whatever cannot be among them; of rows with the
+/// last wanted timestamp it leaves out none.
+struct FirstRows {
+  int64_t limit = 0;
+  EventOrder order = EventOrder::kOldestFirst;
+};
+
 struct WindowRequest {
   const TableSpec& table;
   std::vector<std::string_view> columns;  // of the table; symbol, exchange and timestamp are read anyway
   RowFilter filter;
   int64_t rows_max = 0;  // of the pages to be read, over all files
+  std::optional<FirstRows> first = std::nullopt;
+  int threads = 1;  // that decode, at most
 };
 
 class WindowReader {
@@ -45,9 +55,11 @@ class WindowReader {
   WindowReader& operator=(const WindowReader&) = delete;
 
   /// The rows of `files` that pass. nullopt: not for this reader (more than rows_max, another physical layout, or anything it does not understand).
-  /// `check` is asked now and then; its error ends the reading and is passed on.
+  /// With request.first: those that can be among the first rows of `files` and `others` together; `others` have been read already.
+  /// `check` is asked now and then, perhaps from several threads; its error ends the reading and is passed on.
   [[nodiscard]] Result<std::optional<std::vector<SelectedRows>>> read(std::span<const DataFileInfo> files, const WindowRequest& request,
-                                                                      const std::function<Status()>& check);
+                                                                      const std::function<Status()>& check,
+                                                                      std::span<const SelectedRows> others = {});
 
  private:
   struct Impl;

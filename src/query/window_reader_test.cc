@@ -72,6 +72,58 @@ TEST_F(WindowReaderTest, LeavesLargeWindowsAlone) {
   EXPECT_TRUE(must(reader.read(*state()->files, request({}, 1000), [] { return Status{}; })));
 }
 
+// The timestamps of the first rows, by brute force and by the reader, from the archived half and the half that was read before.
+TEST_F(WindowReaderTest, ReadsNoMoreThanTheFirstRowsNeed) {
+  world.trades(40'000);
+  world.archive(Channel::kTrades);
+  world.trades(40'000);
+  world.archive(Channel::kTrades);
+  const auto timestamps_of = [](const std::vector<SelectedRows>& parts) {
+    std::vector<int64_t> timestamps;
+    for (const SelectedRows& part : parts) {
+      const auto& column = testing::column<arrow::TimestampArray>(*part.batch, "timestamp");
+      if (part.rows)
+        for (const int32_t row : *part.rows) timestamps.push_back(column.Value(row));
+      else
+        for (int64_t row = 0; row < column.length(); ++row) timestamps.push_back(column.Value(row));
+    }
+    return timestamps;
+  };
+  const auto everything = must(reader.read(*state()->files, request({.symbols = {"SOLUSDT"}}), [] { return Status{}; }));
+  std::vector<int64_t> all = timestamps_of(*everything);
+  for (const EventOrder order : {EventOrder::kOldestFirst, EventOrder::kNewestFirst}) {
+    if (order == EventOrder::kNewestFirst) std::ranges::sort(all, std::greater());
+    else std::ranges::sort(all);
+    for (const int64_t limit : {int64_t{0}, int64_t{1}, int64_t{7}, int64_t{1'000}, int64_t{1'000'000}}) {
+      auto wanted = request({.symbols = {"SOLUSDT"}});
+      wanted.first = FirstRows{limit, order};
+      std::vector<int64_t> read = timestamps_of(*must(reader.read(*state()->files, wanted, [] { return Status{}; })));
+      if (order == EventOrder::kNewestFirst) std::ranges::sort(read, std::greater());
+      else std::ranges::sort(read);
+      const size_t needed = std::min(all.size(), static_cast<size_t>(limit));
+      ASSERT_GE(read.size(), needed);
+      EXPECT_TRUE(std::equal(all.begin(), all.begin() + static_cast<ptrdiff_t>(needed), read.begin()));
+      if (limit > 0 && limit < 1'000) {
+        EXPECT_LT(read.size(), 2'000u);
+      }
+    }
+  }
+}
+
+TEST_F(WindowReaderTest, ThreadsReadTheSame) {
+  world.trades(60'000);
+  world.archive(Channel::kTrades);
+  auto wanted = request({.symbols = {"SOLUSDT", "BTCUSDT"}});
+  const auto one = must(reader.read(*state()->files, wanted, [] { return Status{}; }));
+  wanted.threads = 4;
+  const auto four = must(reader.read(*state()->files, wanted, [] { return Status{}; }));
+  ASSERT_EQ(one->size(), four->size());
+  for (size_t i = 0; i < one->size(); ++i) {
+    EXPECT_TRUE((*one)[i].batch->Equals(*(*four)[i].batch));
+    EXPECT_EQ((*one)[i].rows, (*four)[i].rows);
+  }
+}
+
 TEST_F(WindowReaderTest, LeavesBrokenFilesToDuckDb) {
   world.trades(1000);
   world.archive(Channel::kTrades);
