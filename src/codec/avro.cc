@@ -83,6 +83,27 @@ void encode_quote(const Quote& quote, int32_t schema_id, std::string& out) {
   });
 }
 
+void encode_coverage(const Coverage& coverage, int32_t schema_id, std::string& out) {
+  K2_ASSERT(schema_id >= 0);
+  const std::string_view channel = channel_name(coverage.channel);
+  const size_t bytes_max = kFrameHeaderBytes + string_bytes_max(coverage.exchange) + string_bytes_max(coverage.symbol) +
+                           string_bytes_max(channel) + string_bytes_max(coverage.reason) + 7 * kLongBytesMax;
+  append(out, bytes_max, [&](AvroWriter& writer) {
+    writer.write_header(schema_id);
+    writer.write_bytes(coverage.exchange);
+    writer.write_bytes(coverage.symbol);
+    writer.write_bytes(channel);
+    writer.write_long(coverage.first_sequence);
+    writer.write_long(coverage.last_sequence);
+    writer.write_long(coverage.timestamp.us);
+    writer.write_long(coverage.end_timestamp.us);
+    writer.write_long(static_cast<int64_t>(coverage.status));
+    writer.write_long(coverage.reason.empty() ? 0 : 1);
+    if (!coverage.reason.empty()) writer.write_bytes(coverage.reason);
+    writer.write_long(coverage.ingestion_timestamp.us);
+  });
+}
+
 void encode_dead_letter(const DeadLetter& letter, int32_t schema_id, std::string& out) {
   K2_ASSERT(schema_id >= 0);
   const size_t bytes_max =

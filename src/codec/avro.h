@@ -1,4 +1,4 @@
-// Trades, quotes and dead letters as messages: Avro binary of schemas/v2 in the Confluent wire format. docs/formats/wire.md.
+// Trades, quotes, coverage and dead letters as messages: Avro binary of schemas/v2 in the Confluent wire format. docs/formats/wire.md.
 //
 //   message := 0x00 schema_id(4 bytes, big-endian) body        body := Avro 1.11 binary encoding of the record
 //
@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "market/coverage.h"
 #include "market/event.h"
 
 namespace k2 {
@@ -19,9 +20,11 @@ namespace k2 {
 inline constexpr size_t kFrameHeaderBytes = 5;
 
 /// Each appends one whole message to `out` and leaves what is there before alone. `schema_id` >= 0 is what the SchemaStore gave for
-/// trade_schema(), quote_schema() or dead_letter_schema(). Strings are written as they are: UTF-8 by the market types' contract.
+/// trade_schema(), quote_schema(), coverage_schema() or dead_letter_schema(). Strings are written as they are: UTF-8 by the market types' contract.
 void encode_trade(const Trade& trade, int32_t schema_id, std::string& out);
 void encode_quote(const Quote& quote, int32_t schema_id, std::string& out);
+/// An empty reason is written as null; the asset class is the topic's.
+void encode_coverage(const Coverage& coverage, int32_t schema_id, std::string& out);
 void encode_dead_letter(const DeadLetter& letter, int32_t schema_id, std::string& out);
 
 /// A message taken apart; `body` points into it.

@@ -1,5 +1,7 @@
 #include "codec/schemas.h"
 
+#include "base/assert.h"
+
 // The texts between the markers are schemas/v2/<name>.avsc byte for byte; schemas_test fails where they differ.
 
 namespace k2 {
@@ -76,6 +78,26 @@ constexpr std::string_view kReferenceDataSchema = R"avsc({
 }
 )avsc";
 
+constexpr std::string_view kCoverageSchema = R"avsc({
+  "type": "record",
+  "name": "CoverageV2",
+  "namespace": "com.k2.marketdata",
+  "doc": "A statement about a range of one source's sequence numbers (docs/formats/coverage.md). Of two about the same number the later one holds.",
+  "fields": [
+    {"name": "exchange", "type": "string", "doc": "Lowercase venue name."},
+    {"name": "symbol", "type": "string", "doc": "The venue's spelling."},
+    {"name": "channel", "type": "string", "doc": "Of the events spoken of: trades or quotes."},
+    {"name": "first_sequence", "type": "long", "doc": "The range's first source sequence."},
+    {"name": "last_sequence", "type": "long", "doc": "The range's last source sequence, inclusive."},
+    {"name": "timestamp", "type": {"type": "long", "logicalType": "timestamp-micros"}, "doc": "Event time at the range's start, as near as known."},
+    {"name": "end_timestamp", "type": {"type": "long", "logicalType": "timestamp-micros"}, "doc": "Event time at the range's end, as near as known."},
+    {"name": "status", "type": {"type": "enum", "name": "CoverageStatus", "symbols": ["observed", "backfilled", "not_issued", "open", "lost"]}},
+    {"name": "reason", "type": ["null", "string"], "default": null, "doc": "Why, where not simply observed."},
+    {"name": "ingestion_timestamp", "type": {"type": "long", "logicalType": "timestamp-micros"}, "doc": "When k2 stated it."}
+  ]
+}
+)avsc";
+
 constexpr std::string_view kDeadLetterSchema = R"avsc({
   "type": "record",
   "name": "DeadLetter",
@@ -95,8 +117,16 @@ constexpr std::string_view kDeadLetterSchema = R"avsc({
 std::string_view trade_schema() { return kTradeSchema; }
 std::string_view quote_schema() { return kQuoteSchema; }
 std::string_view reference_data_schema() { return kReferenceDataSchema; }
+std::string_view coverage_schema() { return kCoverageSchema; }
 std::string_view dead_letter_schema() { return kDeadLetterSchema; }
 
-std::string_view event_schema(Channel channel) { return channel == Channel::kTrades ? kTradeSchema : kQuoteSchema; }
+std::string_view event_schema(Channel channel) {
+  switch (channel) {
+    case Channel::kTrades: return kTradeSchema;
+    case Channel::kQuotes: return kQuoteSchema;
+    case Channel::kCoverage: return kCoverageSchema;
+  }
+  K2_ASSERT(!"a channel without a schema");
+}
 
 }  // namespace k2

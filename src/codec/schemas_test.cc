@@ -15,6 +15,7 @@ TEST(Schemas, TheProgramsTextsAreTheFilesBytes) {
   const auto dir = std::filesystem::path(K2_SOURCE_DIR) / "schemas" / "v2";
   EXPECT_EQ(trade_schema(), test::read_file(dir / "trade.avsc"));
   EXPECT_EQ(quote_schema(), test::read_file(dir / "quote.avsc"));
+  EXPECT_EQ(coverage_schema(), test::read_file(dir / "coverage.avsc"));
   EXPECT_EQ(reference_data_schema(), test::read_file(dir / "reference_data.avsc"));
   EXPECT_EQ(dead_letter_schema(), test::read_file(dir / "dead_letter.avsc"));
 }
@@ -36,6 +37,7 @@ std::vector<std::string> column_names(const TableSpec& table) {
 TEST(Schemas, FieldsAreTheTablesColumnsInTheirOrder) {
   EXPECT_EQ(field_names(trade_schema()), column_names(kTradesV2));
   EXPECT_EQ(field_names(quote_schema()), column_names(kQuotesV2));
+  EXPECT_EQ(field_names(coverage_schema()), column_names(kCoverage));
   const auto v1 = std::filesystem::path(K2_SOURCE_DIR) / "schemas" / "v1";
   EXPECT_EQ(field_names(test::read_file(v1 / "trade.avsc")), column_names(kTradesV1));
   EXPECT_EQ(field_names(test::read_file(v1 / "quote.avsc")), column_names(kQuotesV1));

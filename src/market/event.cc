@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <iterator>
 
 namespace k2 {
 namespace {
 
 constexpr std::array<std::string_view, kAssetClassCount> kAssetClassNames{"equities", "crypto", "futures", "options"};
+constexpr std::array<std::string_view, std::size(kChannels)> kChannelNames{"trades", "quotes", "coverage"};
 constexpr std::array<std::string_view, kSideCount> kSideNames{"BUY", "SELL", "SELL_SHORT", "UNKNOWN"};
 
 template <class Enum, size_t N>
@@ -69,7 +71,8 @@ std::string vendor_data_json(const VendorData& data) {
   return json;
 }
 
-std::string_view channel_name(Channel channel) { return channel == Channel::kTrades ? "trades" : "quotes"; }
+std::string_view channel_name(Channel channel) { return kChannelNames[static_cast<size_t>(channel)]; }
+Result<Channel> parse_channel(std::string_view name) { return parse_name<Channel>(kChannelNames, name, "channel"); }
 
 std::string topic_name(AssetClass asset_class, Channel channel, std::string_view exchange) {
   std::string topic = "market.";
@@ -84,7 +87,7 @@ std::optional<Channel> topic_channel(std::string_view topic) {
   const size_t dot = topic.find('.');
   if (dot == std::string_view::npos || !parse_asset_class(topic.substr(0, dot))) return std::nullopt;
   topic.remove_prefix(dot + 1);
-  for (const Channel channel : {Channel::kTrades, Channel::kQuotes}) {
+  for (const Channel channel : kChannels) {
     const std::string_view name = channel_name(channel);
     if (topic.starts_with(name) && topic.size() > name.size() + 1 && topic[name.size()] == '.') return channel;
   }

@@ -78,12 +78,15 @@ struct Quote {
   bool operator==(const Quote&) const = default;
 };
 
-/// The two kinds of event; also the word in topics, tables and message ids.
-enum class Channel : uint8_t { kTrades, kQuotes };
-/// "trades", "quotes".
+/// What a topic carries: the two kinds of event, and statements about them (market/coverage.h). Also the word in topics, tables and message
+/// ids.
+enum class Channel : uint8_t { kTrades, kQuotes, kCoverage };
+inline constexpr Channel kChannels[] = {Channel::kTrades, Channel::kQuotes, Channel::kCoverage};
+/// "trades", "quotes", "coverage".
 [[nodiscard]] std::string_view channel_name(Channel channel);
+[[nodiscard]] Result<Channel> parse_channel(std::string_view name);
 
-/// "market.<asset_class>.<trades|quotes>.<exchange>".
+/// "market.<asset_class>.<trades|quotes|coverage>.<exchange>".
 [[nodiscard]] std::string topic_name(AssetClass asset_class, Channel channel, std::string_view exchange);
 
 /// Which channel a topic of that shape carries; nullopt for any other topic (dead letters).

@@ -10,7 +10,9 @@ TEST(Event, TopicsNameAssetClassChannelAndExchange) {
   EXPECT_EQ(topic_name(AssetClass::kEquities, Channel::kQuotes, "asx"), "market.equities.quotes.asx");
   EXPECT_EQ(topic_channel("market.crypto.trades.binance"), Channel::kTrades);
   EXPECT_EQ(topic_channel("market.equities.quotes.asx"), Channel::kQuotes);
-  for (const char* topic : {"market.dead_letter", "market.crypto.trades.", "market.crypto.trades", "market.cheese.trades.x", "x", ""})
+  EXPECT_EQ(topic_name(AssetClass::kCrypto, Channel::kCoverage, "binance"), "market.crypto.coverage.binance");
+  EXPECT_EQ(topic_channel("market.crypto.coverage.binance"), Channel::kCoverage);
+  for (const char* topic : {"market.dead_letter", "market.crypto.trades.", "market.crypto.trades", "market.crypto.coverage.", "market.cheese.trades.x", "x", ""})
     EXPECT_EQ(topic_channel(topic), std::nullopt) << topic;
 }
 
@@ -18,6 +20,8 @@ TEST(Event, EnumNamesRoundTrip) {
   for (const char* name : {"BUY", "SELL", "SELL_SHORT", "UNKNOWN"}) EXPECT_EQ(side_name(parse_side(name).value()), name);
   for (const char* name : {"equities", "crypto", "futures", "options"}) EXPECT_EQ(asset_class_name(parse_asset_class(name).value()), name);
   EXPECT_FALSE(parse_side("buy"));
+  for (const Channel channel : kChannels) EXPECT_EQ(parse_channel(channel_name(channel)), channel);
+  EXPECT_FALSE(parse_channel("Trades"));
 }
 
 TEST(Event, VendorDataIsAnEscapedJsonObject) {
