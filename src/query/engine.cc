@@ -24,12 +24,6 @@ namespace {
 
 constexpr std::string_view kRowOrder[] = {"timestamp", "log_topic", "log_partition", "log_offset"};
 
-struct NamedView {
-  std::string_view name;  // in SQL
-  const TableSpec& table;
-};
-constexpr NamedView kViews[] = {{"trades", kTradesV2}, {"quotes", kQuotesV2}, {"coverage", kCoverage}};
-
 // A result with everything it stands on, let go of in the right order: the rows, the limits, the sources, the connection.
 class HeldResult final : public QueryResult {
  public:
@@ -333,8 +327,8 @@ class DuckEngine final : public Engine {
 
   Status follow() override {
     K2_TRY(const Cut cut, reader_.take());
-    for (const TableSpec& table : {kTradesV2, kQuotesV2}) {
-      K2_TRY(const TableView view, reader_.view(cut, table));
+    for (const Channel channel : kChannels) {
+      K2_TRY(const TableView view, reader_.view(cut, table_of(channel)));
       static_cast<void>(view);
     }
     return {};
@@ -387,13 +381,11 @@ class DuckEngine final : public Engine {
 
   Result<std::unique_ptr<QueryResult>> stats(const Cut& cut) override {
     TableBuilder rows;
-    for (const NamedView& named : kViews) {
-      K2_TRY(const TableView view, reader_.view(cut, named.table));
-      K2_TRY(const auto snapshots, lake_.snapshots(named.table.name));
-      const Offsets log_end = named.name == "coverage"
-                                  ? view.state->offsets
-                                  : offsets_of_channel(cut.end, named.name == "trades" ? Channel::kTrades : Channel::kQuotes);
-      rows.add_text("name", std::string(named.table.name));
+    for (const Channel channel : kChannels) {
+      const TableSpec& table = table_of(channel);
+      K2_TRY(const TableView view, reader_.view(cut, table));
+      K2_TRY(const auto snapshots, lake_.snapshots(table.name));
+      rows.add_text("name", std::string(table.name));
       rows.add_long("rows", view.table_rows + view.log_rows);
       rows.add_long("table_rows", view.table_rows);
       rows.add_long("log_rows", view.log_rows);
@@ -402,7 +394,7 @@ class DuckEngine final : public Engine {
       rows.add_long("snapshots", static_cast<int64_t>(snapshots.size()));
       rows.add_long("snapshot_id", view.state->snapshot ? std::optional(view.state->snapshot->value) : std::nullopt);
       rows.add_long("committed", sum(view.state->offsets));
-      rows.add_long("log_end", sum(log_end));
+      rows.add_long("log_end", sum(offsets_of_channel(cut.end, channel)));
     }
     add_dead_letters(rows, cut);
     return rows.finish();
@@ -435,10 +427,10 @@ class DuckEngine final : public Engine {
     K2_RETURN_IF_ERROR(check_text("SQL", text));
     K2_TRY(auto connection, database_->connect());
     std::vector<std::unique_ptr<TailSources::Handle>> handles;
-    for (const NamedView& named : kViews) {
-      K2_TRY(TableView view, reader_.view(cut, named.table));
-      K2_TRY(const std::string rows, whole_table(named.table, std::move(view), handles));
-      K2_RETURN_IF_ERROR(connection->run("CREATE TEMP VIEW " + std::string(named.name) + " AS " + rows));
+    for (const Channel channel : kChannels) {
+      K2_TRY(TableView view, reader_.view(cut, table_of(channel)));
+      K2_TRY(const std::string rows, whole_table(table_of(channel), std::move(view), handles));
+      K2_RETURN_IF_ERROR(connection->run("CREATE TEMP VIEW " + std::string(channel_name(channel)) + " AS " + rows));
     }
     // EXPLAIN ANALYZE runs what it explains, so that has to be a SELECT as well.
     const std::string statement(text);

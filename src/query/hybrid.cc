@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/assert.h"
 #include "codec/columns.h"
 #include "query/sql_text.h"
 
@@ -12,7 +13,6 @@ namespace {
 constexpr size_t kStatesMax = 32;
 constexpr int kViewAttempts = 3;  // a trim may come between looking at the table and at the log; twice in a row is rare, thrice is wrong
 
-constexpr TableSpec kCutTables[] = {kTradesV2, kQuotesV2, kCoverage};
 
 Status same_log(const TableState& state, const LogId& id) {
   if (state.log_id.empty() || state.log_id == id.value) return {};
@@ -38,27 +38,29 @@ int64_t sum(const Offsets& offsets) {
 }  // namespace
 
 HybridReader::HybridReader(Lake& lake, const Log& log, const SchemaStore& schemas, const HotTailOptions& options)
-    : lake_(lake), log_(log), trades_(Channel::kTrades, log, schemas, options), quotes_(Channel::kQuotes, log, schemas, options) {}
+    : lake_(lake), log_(log) {
+  for (const Channel channel : kChannels) tails_.push_back(std::make_unique<HotTail>(channel, log, schemas, options));
+}
 
-HotTail* HybridReader::tail_of(const TableSpec& table) {
-  if (table.name == kTradesV2.name) return &trades_;
-  if (table.name == kQuotesV2.name) return &quotes_;
-  return nullptr;
+HotTail& HybridReader::tail_of(const TableSpec& table) {
+  for (const Channel channel : kChannels)
+    if (table_of(channel).name == table.name) return *tails_[static_cast<size_t>(channel)];
+  K2_ASSERT(!"a table that no channel goes into");
 }
 
 Result<Cut> HybridReader::take() {
   Cut cut;
   cut.log_id = log_.id();
   std::vector<std::shared_ptr<const TableState>> states;
-  for (const TableSpec& table : kCutTables) {
-    K2_TRY(auto state, current(table.name));
-    cut.tables.push_back({std::string(table.name), state->snapshot});
+  for (const Channel channel : kChannels) {
+    K2_TRY(auto state, current(table_of(channel).name));
+    cut.tables.push_back({state->table, state->snapshot});
     states.push_back(std::move(state));
   }
   K2_TRY(cut.end, log_.end_offsets());  // after the snapshots: cut.h says why
   for (size_t i = 0; i < states.size(); ++i) {
     K2_RETURN_IF_ERROR(within(*states[i], cut.end));
-    if (HotTail* tail = tail_of(kCutTables[i])) tail->release_below(states[i]->offsets);
+    tails_[i]->release_below(states[i]->offsets);
   }
   return cut;
 }
@@ -100,10 +102,8 @@ Result<TableView> HybridReader::view(const Cut& cut, const TableSpec& table) {
 
 Result<TableView> HybridReader::view_through(std::shared_ptr<const TableState> state, const Cut& cut, const TableSpec& table) {
   TableView view;
-  view.tail = tail_of(table);
-  if (view.tail != nullptr) {
-    K2_TRY(view.pieces, view.tail->look(state->offsets, cut.end));
-  }
+  view.tail = &tail_of(table);
+  K2_TRY(view.pieces, view.tail->look(state->offsets, cut.end));
   for (const TailPiece& piece : view.pieces) view.log_rows += piece.to.value - piece.from.value;
   view.condition = below_end_condition(state->offsets, cut.end);
   view.table_rows = state->record_count;

@@ -22,7 +22,7 @@ struct TableView {
   std::shared_ptr<const TableState> state;
   std::string condition;          // SQL; empty: all rows of the files
   std::vector<TailPiece> pieces;  // rows of the log that the snapshot lacks
-  HotTail* tail = nullptr;        // loads the pieces; nullptr for a table without a channel
+  HotTail* tail = nullptr;        // loads the pieces
   int64_t table_rows = 0;         // of the files, that are in the cut
   int64_t log_rows = 0;           // of the pieces
 };
@@ -39,7 +39,8 @@ class HybridReader {
   /// NotFound: the rows are neither in a snapshot nor in the log any more, or the cut does not have the table.
   [[nodiscard]] Result<TableView> view(const Cut& cut, const TableSpec& table);
 
-  [[nodiscard]] HotTail* tail_of(const TableSpec& table);
+  /// Of a table that a channel goes into.
+  [[nodiscard]] HotTail& tail_of(const TableSpec& table);
 
  private:
   [[nodiscard]] Result<std::shared_ptr<const TableState>> state_of(const TableCut& cut);
@@ -49,8 +50,7 @@ class HybridReader {
 
   Lake& lake_;
   const Log& log_;
-  HotTail trades_;
-  HotTail quotes_;
+  std::vector<std::unique_ptr<HotTail>> tails_;  // by channel
   std::mutex mutex_;
   std::map<std::pair<std::string, SnapshotId>, std::shared_ptr<const TableState>> states_;  // the newest kStatesMax looked at
   std::vector<std::pair<std::string, SnapshotId>> states_order_;

@@ -3,6 +3,7 @@
 #include <arrow/api.h>
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <span>
 #include <string>
@@ -15,6 +16,7 @@ namespace k2 {
 namespace {
 
 constexpr size_t kBatchRows = 16'384;
+constexpr size_t kSliceRows = 2'048;  // fewer are cheaper copied than made a batch of their own
 constexpr int kUuidBytes = 16;
 constexpr int kUuidText = 36;
 
@@ -137,9 +139,18 @@ std::vector<const Array*> arrays_of(const std::vector<SelectedRows>& parts, std:
   return arrays;
 }
 
+template <class Array>
+bool have_nulls(const std::vector<const Array*>& arrays) {
+  return std::ranges::any_of(arrays, [](const Array* array) { return array->null_count() > 0; });
+}
+
 template <class Builder, class Array>
 arrow::Result<std::shared_ptr<arrow::Array>> gather_fixed(Builder builder, const std::vector<const Array*>& arrays, Places places) {
   ARROW_RETURN_NOT_OK(builder.Reserve(static_cast<int64_t>(places.size())));
+  if (!have_nulls(arrays)) {
+    for (const Place& place : places) builder.UnsafeAppend(arrays[place.part]->GetView(place.row));
+    return builder.Finish();
+  }
   for (const Place& place : places) {
     const Array& array = *arrays[place.part];
     if (array.IsNull(place.row)) builder.UnsafeAppendNull();
@@ -148,7 +159,30 @@ arrow::Result<std::shared_ptr<arrow::Array>> gather_fixed(Builder builder, const
   return builder.Finish();
 }
 
+// Text without nulls, written where it belongs instead of appended: most of an answer's bytes are text.
+arrow::Result<std::shared_ptr<arrow::Array>> gather_whole_text(const std::vector<const arrow::StringArray*>& arrays, Places places) {
+  const auto rows = static_cast<int64_t>(places.size());
+  ARROW_ASSIGN_OR_RAISE(std::shared_ptr<arrow::Buffer> offsets, arrow::AllocateBuffer((rows + 1) * 4));
+  auto* offset = reinterpret_cast<int32_t*>(offsets->mutable_data());
+  int64_t bytes = 0;
+  for (const Place& place : places) {
+    *offset++ = static_cast<int32_t>(bytes);
+    bytes += arrays[place.part]->value_length(place.row);
+    if (bytes > INT32_MAX) return arrow::Status::CapacityError("a batch with more than 2 GiB of text");
+  }
+  *offset = static_cast<int32_t>(bytes);
+  ARROW_ASSIGN_OR_RAISE(std::shared_ptr<arrow::Buffer> text, arrow::AllocateBuffer(bytes));
+  char* to = reinterpret_cast<char*>(text->mutable_data());
+  for (const Place& place : places) {
+    const std::string_view value = arrays[place.part]->GetView(place.row);
+    std::memcpy(to, value.data(), value.size());
+    to += value.size();
+  }
+  return std::make_shared<arrow::StringArray>(rows, std::move(offsets), std::move(text));
+}
+
 arrow::Result<std::shared_ptr<arrow::Array>> gather_text(const std::vector<const arrow::StringArray*>& arrays, Places places) {
+  if (!have_nulls(arrays)) return gather_whole_text(arrays, places);
   arrow::StringBuilder builder;
   int64_t bytes = 0;
   for (const Place& place : places) bytes += arrays[place.part]->value_length(place.row);
@@ -214,11 +248,28 @@ arrow::Result<std::shared_ptr<arrow::Array>> gather(const Column& column, const 
   K2_ASSERT(!"a column type that cannot be gathered");
 }
 
-// Rows that follow each other in one part, as they mostly do, are a slice of it.
-bool is_stretch(Places places) {
-  return places.front().part == places.back().part && places.back().row - places.front().row == static_cast<int64_t>(places.size()) - 1 &&
-         std::is_sorted(places.begin(), places.end(), [](const Place& a, const Place& b) { return a.row < b.row; }) &&
-         std::all_of(places.begin(), places.end(), [&](const Place& place) { return place.part == places.front().part; });
+// How many of `places`, from the first on, follow each other in one part, as they mostly do where the order is the files': a slice of it.
+size_t stretch_length(Places places) {
+  size_t length = 1;
+  while (length < places.size() && places[length].part == places[0].part &&
+         places[length].row == places[0].row + static_cast<int32_t>(length))
+    ++length;
+  return length;
+}
+
+// The rows of the next batch: a stretch where it is long enough to be worth a batch, otherwise what lies before the next such stretch.
+std::pair<Places, bool> next_batch(Places places) {
+  places = places.first(std::min(kBatchRows, places.size()));
+  size_t rows = 0;
+  while (rows < places.size()) {
+    const size_t stretch = stretch_length(places.subspan(rows));
+    if (stretch >= kSliceRows || stretch == places.size()) {
+      if (rows == 0) return {places.first(stretch), true};
+      break;
+    }
+    rows += stretch;
+  }
+  return {places.first(rows), false};
 }
 
 const Column& column_named(const TableSpec& table, std::string_view name) {
@@ -243,8 +294,7 @@ class OrderedResult final : public QueryResult {
   Result<std::shared_ptr<arrow::RecordBatch>> next() override {
     K2_RETURN_IF_ERROR(check_());
     if (next_ >= places_.size()) return nullptr;
-    const Places places = Places(places_).subspan(next_, std::min(kBatchRows, places_.size() - next_));
-    const bool stretch = is_stretch(places);
+    const auto [places, stretch] = next_batch(Places(places_).subspan(next_));
     arrow::ArrayVector arrays;
     for (const std::string_view name : columns_) {
       const Column& column = column_named(table_, name);
@@ -288,6 +338,9 @@ Result<std::unique_ptr<QueryResult>> ordered_rows(const TableSpec& table, std::v
   for (const SelectedRows& part : parts) topics.add(*part.batch);
   topics.number();
   std::vector<Place> places;
+  size_t count = 0;
+  for (const SelectedRows& part : parts) count += part.rows ? part.rows->size() : static_cast<size_t>(part.batch->num_rows());
+  places.reserve(count);
   std::vector<size_t> ends;
   for (size_t part = 0; part < parts.size(); ++part) {
     add_places(parts[part], static_cast<uint32_t>(part), topics, places);
