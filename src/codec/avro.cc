@@ -189,6 +189,24 @@ Status decode_quote(std::string_view body, Quote& out) {
   return {};
 }
 
+Status decode_coverage(std::string_view body, Coverage& out) {
+  CoverageView view;
+  K2_RETURN_IF_ERROR(decode_coverage_view(body, view));
+  const auto channel = parse_channel(view.channel);
+  if (!channel) return make_error(ErrorKind::kCorrupt, "avro: CoverageV2: " + channel.error().message);
+  out.exchange.assign(view.exchange);
+  out.symbol.assign(view.symbol);
+  out.channel = *channel;
+  out.first_sequence = view.first_sequence;
+  out.last_sequence = view.last_sequence;
+  out.timestamp = view.timestamp;
+  out.end_timestamp = view.end_timestamp;
+  out.status = view.status;
+  out.reason.assign(view.reason.value_or(""));
+  out.ingestion_timestamp = view.ingestion_timestamp;
+  return {};
+}
+
 Status decode_dead_letter(std::string_view body, DeadLetter& out) {
   AvroReader reader(body);
   out.source.assign(reader.read_bytes("source"));

@@ -41,6 +41,8 @@ struct Frame {
 /// vendor_data keys, or bytes left over; `out` then holds no meaning. vendor_data comes back sorted by key.
 [[nodiscard]] Status decode_trade(std::string_view body, Trade& out);
 [[nodiscard]] Status decode_quote(std::string_view body, Quote& out);
+/// Also Corrupt: a channel that is none of ours, sequence numbers that are no range. Leaves the asset class alone.
+[[nodiscard]] Status decode_coverage(std::string_view body, Coverage& out);
 [[nodiscard]] Status decode_dead_letter(std::string_view body, DeadLetter& out);
 
 }  // namespace k2

@@ -24,6 +24,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     K2_ASSERT(decode_quote(std::string_view(message).substr(kFrameHeaderBytes), back));
     K2_ASSERT(back == quote);
   }
+  Coverage coverage;
+  if (decode_coverage(body, coverage)) {
+    std::string message;
+    Coverage back;
+    encode_coverage(coverage, 1, message);
+    K2_ASSERT(decode_coverage(std::string_view(message).substr(kFrameHeaderBytes), back));
+    K2_ASSERT(back == coverage);
+  }
   DeadLetter letter;
   static_cast<void>(decode_dead_letter(body, letter).has_value());
   return 0;

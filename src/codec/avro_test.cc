@@ -48,6 +48,21 @@ TEST(Avro, ADeadLetterComesBackWithItsRawBytes) {
   EXPECT_EQ(back, letter);
 }
 
+TEST(Avro, CoverageComesBackEqualForEveryStatus) {
+  for (uint8_t i = 0; i < kCoverageStatusCount; ++i) {
+    Coverage coverage = test::full_coverage();
+    coverage.status = static_cast<CoverageStatus>(i);
+    if (i == 0) coverage.reason.clear();
+    std::string message;
+    encode_coverage(coverage, 3, message);
+    Coverage back;
+    ASSERT_TRUE(decode_coverage(read_frame(message)->body, back));
+    EXPECT_EQ(back, coverage);
+    for (size_t cut = kFrameHeaderBytes; cut < message.size(); ++cut)
+      EXPECT_FALSE(decode_coverage(std::string_view(message).substr(kFrameHeaderBytes, cut - kFrameHeaderBytes), back)) << cut;
+  }
+}
+
 TEST(Avro, AbsentAndEmptyAreDifferent) {
   Trade trade = test::full_trade();
   trade.source_sequence.reset();

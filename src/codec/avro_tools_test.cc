@@ -64,7 +64,7 @@ int64_t units_of(const std::string& utf8) {
 }
 
 TEST_F(AvroTools, AcceptsEverySchema) {
-  for (const char* name : {"v2/trade.avsc", "v2/quote.avsc", "v2/reference_data.avsc", "v2/dead_letter.avsc"})
+  for (const char* name : {"v2/trade.avsc", "v2/quote.avsc", "v2/coverage.avsc", "v2/reference_data.avsc", "v2/dead_letter.avsc"})
     run("compile schema " + schema_path(name) + " " + (dir / "out").string());
   for (const char* name : {"v1/trade.avsc", "v1/quote.avsc", "v1/reference_data.avsc"})
     run("compile schema " + schema_path(name) + " " + (dir / "out_v1").string());
@@ -108,6 +108,20 @@ TEST_F(AvroTools, ReadsOurQuotesAndDeadLetters) {
   EXPECT_EQ(letter["source"], "file:1");
   EXPECT_EQ(letter["raw"], std::string("\0\xc3\xbf", 3));
   EXPECT_EQ(letter["ingestion_timestamp"], 5);
+}
+
+TEST_F(AvroTools, ReadsOurCoverage) {
+  std::string message;
+  encode_coverage(test::full_coverage(), 1, message);
+  const Json read = Json::parse(
+      run("fragtojson --schema-file " + schema_path("v2/coverage.avsc") + " " + write("coverage", message.substr(kFrameHeaderBytes))));
+  EXPECT_EQ(read["channel"], "trades");
+  EXPECT_EQ(read["first_sequence"], test::full_coverage().first_sequence);
+  EXPECT_EQ(read["last_sequence"], test::full_coverage().last_sequence);
+  EXPECT_EQ(read["end_timestamp"], test::full_coverage().end_timestamp.us);
+  EXPECT_EQ(read["status"], "lost");
+  EXPECT_EQ(read["reason"]["string"], test::full_coverage().reason);
+  EXPECT_EQ(read["ingestion_timestamp"], test::full_coverage().ingestion_timestamp.us);
 }
 
 TEST_F(AvroTools, WritesTradesThatWeRead) {

@@ -223,127 +223,119 @@ std::shared_ptr<arrow::Schema> arrow_schema(const TableSpec& table) {
 }
 
 struct ColumnsBuilder::Impl {
-  Impl(Channel channel_in, SchemaResolver& resolver_in) : channel(channel_in), resolver(resolver_in) {}
+  virtual ~Impl() = default;
+  virtual arrow::Status reserve_rows(int64_t more) = 0;
+  virtual Status append(std::string_view message, std::string_view topic, int32_t partition, int64_t offset) = 0;
+  virtual int64_t size_bytes() = 0;
+  virtual Result<std::shared_ptr<arrow::RecordBatch>> finish() = 0;
 
-  Channel channel;
-  SchemaResolver& resolver;
-  EventView view;  // kept for its vectors' memory
-  // JSON of vendor_data seen lately, by its encoded bytes: a venue has few distinct ones, and most rows repeat one. Their sizes tell most
-  // of them apart ("true" and "false"), so the size picks the slot.
-  struct KnownJson {
-    std::string bytes;
-    std::string json;
-  };
-  std::array<KnownJson, 8> known_json;
-  std::string_view vendor_json;  // the row's vendor_data as JSON, in known_json
   int64_t rows = 0;
-  int64_t capacity_rows = 0;
+};
 
-  FixedColumn<UuidBytes> message_id;
-  StringColumn event_id;
-  StringColumn symbol;
-  StringColumn exchange;
-  StringColumn asset_class;
-  FixedColumn<int64_t> timestamp;
-  std::array<FixedColumn<Decimal128Bytes>, 4> decimals;  // as EventView::decimals; trades use two
-  StringColumn currency;
-  StringColumn side;
-  StringListColumn trade_conditions;
-  NullableLongColumn source_sequence;
-  FixedColumn<int64_t> ingestion_timestamp;
-  NullableStringColumn vendor_data;
+namespace {
+
+// Where a row comes from: the last columns of every table.
+struct LogColumns {
   StringColumn log_topic;
   FixedColumn<int32_t> log_partition;
   FixedColumn<int64_t> log_offset;
 
-  [[nodiscard]] size_t decimal_count() const { return channel == Channel::kTrades ? 2 : 4; }
-
-  // Calls `visit` with every column that the channel's table has, and the column's name.
   template <class Visit>
   void for_each_column(Visit visit) {
-    const bool trades = channel == Channel::kTrades;
-    constexpr const char* kDecimalNames[2][4] = {{"bid_price", "bid_quantity", "ask_price", "ask_quantity"}, {"price", "quantity", "", ""}};
-    visit("message_id", message_id);
-    visit(trades ? "trade_id" : "quote_id", event_id);
-    visit("symbol", symbol);
-    visit("exchange", exchange);
-    visit("asset_class", asset_class);
-    visit("timestamp", timestamp);
-    for (size_t i = 0; i < decimal_count(); ++i) visit(kDecimalNames[trades ? 1 : 0][i], decimals[i]);
-    visit("currency", currency);
-    if (trades) visit("side", side);
-    if (trades) visit("trade_conditions", trade_conditions);
-    visit("source_sequence", source_sequence);
-    visit("ingestion_timestamp", ingestion_timestamp);
-    visit("vendor_data", vendor_data);
     visit("log_topic", log_topic);
     visit("log_partition", log_partition);
     visit("log_offset", log_offset);
   }
-
-  arrow::Status reserve_rows(int64_t more) {
-    if (rows + more <= capacity_rows) return arrow::Status::OK();
-    const int64_t wanted = std::max({rows + more, capacity_rows * 2, kRowsAtFirst});
-    arrow::Status status;
-    for_each_column([&](const char*, auto& column) {
-      if (status.ok()) status = column.reserve(wanted - rows);
-    });
-    if (status.ok()) capacity_rows = wanted;
-    return status;
-  }
-
-  arrow::Status reserve_row(std::string_view topic) {
-    ARROW_RETURN_NOT_OK(reserve_rows(1));
-    ARROW_RETURN_NOT_OK(event_id.reserve_text(static_cast<int64_t>(view.event_id.size())));
-    ARROW_RETURN_NOT_OK(symbol.reserve_text(static_cast<int64_t>(view.symbol.size())));
-    ARROW_RETURN_NOT_OK(exchange.reserve_text(static_cast<int64_t>(view.exchange.size())));
-    ARROW_RETURN_NOT_OK(asset_class.reserve_text(static_cast<int64_t>(asset_class_name(view.asset_class).size())));
-    ARROW_RETURN_NOT_OK(currency.reserve_text(static_cast<int64_t>(view.currency.size())));
-    ARROW_RETURN_NOT_OK(vendor_data.reserve_text(static_cast<int64_t>(vendor_json.size())));
-    ARROW_RETURN_NOT_OK(log_topic.reserve_text(static_cast<int64_t>(topic.size())));
-    if (channel == Channel::kQuotes) return arrow::Status::OK();
-    ARROW_RETURN_NOT_OK(side.reserve_text(static_cast<int64_t>(side_name(view.side).size())));
-    return trade_conditions.reserve_elements(view.trade_conditions);
-  }
-
-  void append_row(std::string_view topic, int32_t partition, int64_t offset) {
-    message_id.append(view.message_id.bytes);
-    event_id.append(view.event_id);
-    symbol.append(view.symbol);
-    exchange.append(view.exchange);
-    asset_class.append(asset_class_name(view.asset_class));
-    timestamp.append(view.timestamp.us);
-    for (size_t i = 0; i < decimal_count(); ++i) decimals[i].append(widen(view.decimals[i]));
-    currency.append(view.currency);
-    if (channel == Channel::kTrades) {
-      side.append(side_name(view.side));
-      trade_conditions.append(view.trade_conditions);
-    }
-    source_sequence.append(view.source_sequence);
-    ingestion_timestamp.append(view.ingestion_timestamp.us);
-    if (view.has_vendor_data) vendor_data.append(vendor_json);
-    else vendor_data.append_null();
+  arrow::Status reserve_text(std::string_view topic) { return log_topic.reserve_text(static_cast<int64_t>(topic.size())); }
+  void append(std::string_view topic, int32_t partition, int64_t offset) {
     log_topic.append(topic);
     log_partition.append(partition);
     log_offset.append(offset);
-    ++rows;
+  }
+};
+
+// The columns of trades_v2 and quotes_v2, but for the log's.
+class EventColumns {
+ public:
+  explicit EventColumns(Channel channel) : channel_(channel) {}
+
+  // Calls `visit` with every column that the channel's table has, and the column's name.
+  template <class Visit>
+  void for_each_column(Visit visit) {
+    const bool trades = is_trades();
+    constexpr const char* kDecimalNames[2][4] = {{"bid_price", "bid_quantity", "ask_price", "ask_quantity"}, {"price", "quantity", "", ""}};
+    visit("message_id", message_id_);
+    visit(trades ? "trade_id" : "quote_id", event_id_);
+    visit("symbol", symbol_);
+    visit("exchange", exchange_);
+    visit("asset_class", asset_class_);
+    visit("timestamp", timestamp_);
+    for (size_t i = 0; i < decimal_count(); ++i) visit(kDecimalNames[trades ? 1 : 0][i], decimals_[i]);
+    visit("currency", currency_);
+    if (trades) visit("side", side_);
+    if (trades) visit("trade_conditions", trade_conditions_);
+    visit("source_sequence", source_sequence_);
+    visit("ingestion_timestamp", ingestion_timestamp_);
+    visit("vendor_data", vendor_data_);
   }
 
+  // The row that reserve_text() and append() speak of.
+  Status read(std::string_view body) {
+    K2_RETURN_IF_ERROR(decode_event(channel_, body, view_));
+    find_vendor_json();
+    return {};
+  }
+
+  arrow::Status reserve_text() {
+    ARROW_RETURN_NOT_OK(event_id_.reserve_text(static_cast<int64_t>(view_.event_id.size())));
+    ARROW_RETURN_NOT_OK(symbol_.reserve_text(static_cast<int64_t>(view_.symbol.size())));
+    ARROW_RETURN_NOT_OK(exchange_.reserve_text(static_cast<int64_t>(view_.exchange.size())));
+    ARROW_RETURN_NOT_OK(asset_class_.reserve_text(static_cast<int64_t>(asset_class_name(view_.asset_class).size())));
+    ARROW_RETURN_NOT_OK(currency_.reserve_text(static_cast<int64_t>(view_.currency.size())));
+    ARROW_RETURN_NOT_OK(vendor_data_.reserve_text(static_cast<int64_t>(vendor_json_.size())));
+    if (!is_trades()) return arrow::Status::OK();
+    ARROW_RETURN_NOT_OK(side_.reserve_text(static_cast<int64_t>(side_name(view_.side).size())));
+    return trade_conditions_.reserve_elements(view_.trade_conditions);
+  }
+
+  void append() {
+    message_id_.append(view_.message_id.bytes);
+    event_id_.append(view_.event_id);
+    symbol_.append(view_.symbol);
+    exchange_.append(view_.exchange);
+    asset_class_.append(asset_class_name(view_.asset_class));
+    timestamp_.append(view_.timestamp.us);
+    for (size_t i = 0; i < decimal_count(); ++i) decimals_[i].append(widen(view_.decimals[i]));
+    currency_.append(view_.currency);
+    if (is_trades()) {
+      side_.append(side_name(view_.side));
+      trade_conditions_.append(view_.trade_conditions);
+    }
+    source_sequence_.append(view_.source_sequence);
+    ingestion_timestamp_.append(view_.ingestion_timestamp.us);
+    if (view_.has_vendor_data) vendor_data_.append(vendor_json_);
+    else vendor_data_.append_null();
+  }
+
+ private:
+  [[nodiscard]] bool is_trades() const { return channel_ == Channel::kTrades; }
+  [[nodiscard]] size_t decimal_count() const { return is_trades() ? 2 : 4; }
+
   void find_vendor_json() {
-    vendor_json = {};
-    if (!view.has_vendor_data) return;
-    KnownJson& known = known_json[view.vendor_data_bytes.size() % known_json.size()];
-    if (known.bytes != view.vendor_data_bytes) {
-      known.bytes.assign(view.vendor_data_bytes);
+    vendor_json_ = {};
+    if (!view_.has_vendor_data) return;
+    KnownJson& known = known_json_[view_.vendor_data_bytes.size() % known_json_.size()];
+    if (known.bytes != view_.vendor_data_bytes) {
+      known.bytes.assign(view_.vendor_data_bytes);
       write_vendor_json(known.json);
     }
-    vendor_json = known.json;
+    vendor_json_ = known.json;
   }
 
   // vendor_data_json() of the view's pairs.
   void write_vendor_json(std::string& json) const {
     json = '{';
-    for (const auto& [key, value] : view.vendor_data) {
+    for (const auto& [key, value] : view_.vendor_data) {
       if (json.size() > 1) json += ',';
       append_json_string(json, key);
       json += ':';
@@ -352,21 +344,173 @@ struct ColumnsBuilder::Impl {
     json += '}';
   }
 
-  Status append(std::string_view message, std::string_view topic, int32_t partition, int64_t offset) {
-    K2_TRY(const std::string_view body, resolver.own_body(record_kind(channel), message));
-    K2_RETURN_IF_ERROR(decode_event(channel, body, view));
-    find_vendor_json();
-    if (const arrow::Status status = reserve_row(topic); !status.ok()) [[unlikely]]
-      return make_error(status.IsCapacityError() ? ErrorKind::kInvalidInput : ErrorKind::kUnavailable, "columns: " + status.ToString());
-    append_row(topic, partition, offset);
-    return {};
-  }
+  const Channel channel_;
+  EventView view_;  // kept for its vectors' memory
+  // JSON of vendor_data seen lately, by its encoded bytes: a venue has few distinct ones, and most rows repeat one. Their sizes tell most
+  // of them apart ("true" and "false"), so the size picks the slot.
+  struct KnownJson {
+    std::string bytes;
+    std::string json;
+  };
+  std::array<KnownJson, 8> known_json_;
+  std::string_view vendor_json_;  // the row's vendor_data as JSON, in known_json_
+
+  FixedColumn<UuidBytes> message_id_;
+  StringColumn event_id_;
+  StringColumn symbol_;
+  StringColumn exchange_;
+  StringColumn asset_class_;
+  FixedColumn<int64_t> timestamp_;
+  std::array<FixedColumn<Decimal128Bytes>, 4> decimals_;  // as EventView::decimals; trades use two
+  StringColumn currency_;
+  StringColumn side_;
+  StringListColumn trade_conditions_;
+  NullableLongColumn source_sequence_;
+  FixedColumn<int64_t> ingestion_timestamp_;
+  NullableStringColumn vendor_data_;
 };
 
-ColumnsBuilder::ColumnsBuilder(Channel channel, SchemaResolver& resolver) : impl_(std::make_unique<Impl>(channel, resolver)) {}
+// The columns of coverage, but for the log's.
+class CoverageColumns {
+ public:
+  explicit CoverageColumns(Channel) {}
+
+  template <class Visit>
+  void for_each_column(Visit visit) {
+    visit("exchange", exchange_);
+    visit("symbol", symbol_);
+    visit("channel", channel_);
+    visit("first_sequence", first_sequence_);
+    visit("last_sequence", last_sequence_);
+    visit("timestamp", timestamp_);
+    visit("end_timestamp", end_timestamp_);
+    visit("status", status_);
+    visit("reason", reason_);
+    visit("ingestion_timestamp", ingestion_timestamp_);
+  }
+
+  Status read(std::string_view body) { return decode_coverage_view(body, view_); }
+
+  arrow::Status reserve_text() {
+    ARROW_RETURN_NOT_OK(exchange_.reserve_text(static_cast<int64_t>(view_.exchange.size())));
+    ARROW_RETURN_NOT_OK(symbol_.reserve_text(static_cast<int64_t>(view_.symbol.size())));
+    ARROW_RETURN_NOT_OK(channel_.reserve_text(static_cast<int64_t>(view_.channel.size())));
+    ARROW_RETURN_NOT_OK(status_.reserve_text(static_cast<int64_t>(coverage_status_name(view_.status).size())));
+    return reason_.reserve_text(static_cast<int64_t>(view_.reason.value_or("").size()));
+  }
+
+  void append() {
+    exchange_.append(view_.exchange);
+    symbol_.append(view_.symbol);
+    channel_.append(view_.channel);
+    first_sequence_.append(view_.first_sequence);
+    last_sequence_.append(view_.last_sequence);
+    timestamp_.append(view_.timestamp.us);
+    end_timestamp_.append(view_.end_timestamp.us);
+    status_.append(coverage_status_name(view_.status));
+    if (view_.reason) reason_.append(*view_.reason);
+    else reason_.append_null();
+    ingestion_timestamp_.append(view_.ingestion_timestamp.us);
+  }
+
+ private:
+  CoverageView view_;
+  StringColumn exchange_;
+  StringColumn symbol_;
+  StringColumn channel_;
+  FixedColumn<int64_t> first_sequence_;
+  FixedColumn<int64_t> last_sequence_;
+  FixedColumn<int64_t> timestamp_;
+  FixedColumn<int64_t> end_timestamp_;
+  StringColumn status_;
+  NullableStringColumn reason_;
+  FixedColumn<int64_t> ingestion_timestamp_;
+};
+
+// What every channel's builder does, over the columns it has.
+template <class RecordColumns>
+class Rows final : public ColumnsBuilder::Impl {
+ public:
+  Rows(Channel channel, SchemaResolver& resolver) : channel_(channel), resolver_(resolver), record_(channel) {}
+
+  arrow::Status reserve_rows(int64_t more) override {
+    if (rows + more <= capacity_rows_) return arrow::Status::OK();
+    const int64_t wanted = std::max({rows + more, capacity_rows_ * 2, kRowsAtFirst});
+    arrow::Status status;
+    for_each_column([&](const char*, auto& column) {
+      if (status.ok()) status = column.reserve(wanted - rows);
+    });
+    if (status.ok()) capacity_rows_ = wanted;
+    return status;
+  }
+
+  Status append(std::string_view message, std::string_view topic, int32_t partition, int64_t offset) override {
+    K2_TRY(const std::string_view body, resolver_.own_body(record_kind(channel_), message));
+    K2_RETURN_IF_ERROR(record_.read(body));
+    if (const arrow::Status status = reserve_row(topic); !status.ok()) [[unlikely]]
+      return make_error(status.IsCapacityError() ? ErrorKind::kInvalidInput : ErrorKind::kUnavailable, "columns: " + status.ToString());
+    record_.append();
+    log_.append(topic, partition, offset);
+    ++rows;
+    return {};
+  }
+
+  int64_t size_bytes() override {
+    int64_t bytes = 0;
+    for_each_column([&](const char*, const auto& column) { bytes += column.size_bytes(); });
+    return bytes;
+  }
+
+  Result<std::shared_ptr<arrow::RecordBatch>> finish() override {
+    const auto schema = arrow_schema(table_of(channel_));
+    std::vector<std::shared_ptr<arrow::ArrayData>> arrays;
+    arrow::Status status;
+    const int64_t finished = std::exchange(rows, 0);
+    capacity_rows_ = 0;
+    for_each_column([&](const char* name, auto& column) {
+      if (!status.ok()) return;
+      const auto& field = schema->field(static_cast<int>(arrays.size()));
+      K2_ASSERT(field->name() == name);
+      auto array = column.finish(field->type(), finished);
+      if (array.ok()) arrays.push_back(*std::move(array));
+      else status = array.status();
+    });
+    K2_RETURN_IF_ERROR(from_arrow(status, "cannot finish a batch of " + std::to_string(finished) + " rows"));
+    return arrow::RecordBatch::Make(schema, finished, std::move(arrays));
+  }
+
+ private:
+  template <class Visit>
+  void for_each_column(Visit visit) {
+    record_.for_each_column(visit);
+    log_.for_each_column(visit);
+  }
+
+  arrow::Status reserve_row(std::string_view topic) {
+    ARROW_RETURN_NOT_OK(reserve_rows(1));
+    ARROW_RETURN_NOT_OK(record_.reserve_text());
+    return log_.reserve_text(topic);
+  }
+
+  const Channel channel_;
+  SchemaResolver& resolver_;
+  RecordColumns record_;
+  LogColumns log_;
+  int64_t capacity_rows_ = 0;
+};
+
+}  // namespace
+
+ColumnsBuilder::ColumnsBuilder(Channel channel, SchemaResolver& resolver)
+    : channel_(channel), resolver_(&resolver), impl_(make_impl(channel, resolver)) {}
 ColumnsBuilder::~ColumnsBuilder() = default;
 ColumnsBuilder::ColumnsBuilder(ColumnsBuilder&&) noexcept = default;
 ColumnsBuilder& ColumnsBuilder::operator=(ColumnsBuilder&&) noexcept = default;
+
+std::unique_ptr<ColumnsBuilder::Impl> ColumnsBuilder::make_impl(Channel channel, SchemaResolver& resolver) {
+  if (channel == Channel::kCoverage) return std::make_unique<Rows<CoverageColumns>>(channel, resolver);
+  return std::make_unique<Rows<EventColumns>>(channel, resolver);
+}
 
 void ColumnsBuilder::reserve(int64_t rows) {
   // A hint: append() reports it where there is no memory.
@@ -382,34 +526,13 @@ Status ColumnsBuilder::append(std::string_view message, std::string_view topic, 
 }
 
 int64_t ColumnsBuilder::rows() const { return impl_->rows; }
-
-int64_t ColumnsBuilder::size_bytes() const {
-  int64_t bytes = 0;
-  impl_->for_each_column([&](const char*, const auto& column) { bytes += column.size_bytes(); });
-  return bytes;
-}
+int64_t ColumnsBuilder::size_bytes() const { return impl_->size_bytes(); }
 
 Result<std::shared_ptr<arrow::RecordBatch>> ColumnsBuilder::finish() {
-  const auto schema = arrow_schema(table_of(impl_->channel));
-  std::vector<std::shared_ptr<arrow::ArrayData>> arrays;
-  arrow::Status status;
-  impl_->for_each_column([&](const char* name, auto& column) {
-    if (!status.ok()) return;
-    const auto& field = schema->field(static_cast<int>(arrays.size()));
-    K2_ASSERT(field->name() == name);
-    auto array = column.finish(field->type(), impl_->rows);
-    if (array.ok()) arrays.push_back(*std::move(array));
-    else status = array.status();
-  });
-  const int64_t rows = impl_->rows;
-  if (!status.ok()) {
-    // Some columns may be gone already: what remains must not look like rows.
-    impl_ = std::make_unique<Impl>(impl_->channel, impl_->resolver);
-    K2_RETURN_IF_ERROR(from_arrow(status, "cannot finish a batch of " + std::to_string(rows) + " rows"));
-  }
-  impl_->rows = 0;
-  impl_->capacity_rows = 0;
-  return arrow::RecordBatch::Make(schema, rows, std::move(arrays));
+  auto batch = impl_->finish();
+  // Some columns may be gone already: what remains must not look like rows.
+  if (!batch) impl_ = make_impl(channel_, *resolver_);
+  return batch;
 }
 
 }  // namespace k2

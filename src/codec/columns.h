@@ -24,8 +24,11 @@ namespace k2 {
 /// The Arrow schema of a table. The same object every time for the tables of kTables.
 [[nodiscard]] std::shared_ptr<arrow::Schema> arrow_schema(const TableSpec& table);
 
-/// trades_v2 or quotes_v2.
-[[nodiscard]] constexpr const TableSpec& table_of(Channel channel) { return channel == Channel::kTrades ? kTradesV2 : kQuotesV2; }
+/// trades_v2, quotes_v2 or coverage.
+[[nodiscard]] constexpr const TableSpec& table_of(Channel channel) {
+  constexpr const TableSpec* kChannelTables[] = {&kTradesV2, &kQuotesV2, &kCoverage};
+  return *kChannelTables[static_cast<size_t>(channel)];
+}
 
 /// Gathers messages of one channel into a record batch with the columns of table_of(channel).
 class ColumnsBuilder {
@@ -52,8 +55,13 @@ class ColumnsBuilder {
   /// Unavailable: out of memory.
   [[nodiscard]] Result<std::shared_ptr<arrow::RecordBatch>> finish();
 
+  struct Impl;  // per kind of record, in columns.cc
+
  private:
-  struct Impl;
+  static std::unique_ptr<Impl> make_impl(Channel channel, SchemaResolver& resolver);
+
+  Channel channel_;
+  SchemaResolver* resolver_;
   std::unique_ptr<Impl> impl_;
 };
 

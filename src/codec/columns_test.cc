@@ -135,6 +135,51 @@ TEST_F(Columns, ATradeIsARow) {
   EXPECT_EQ(column<arrow::Int64Array>(*batch, "log_offset").Value(1), 101);
 }
 
+TEST_F(Columns, ACoverageStatementIsARow) {
+  const int32_t id = store.register_schema("c", coverage_schema()).value();
+  ColumnsBuilder builder(Channel::kCoverage, resolver);
+  const Coverage lost = test::full_coverage();
+  Coverage observed = lost;
+  observed.status = CoverageStatus::kObserved;
+  observed.reason.clear();
+  for (const Coverage& coverage : {lost, observed}) {
+    std::string message;
+    encode_coverage(coverage, id, message);
+    ASSERT_TRUE(builder.append(message, "market.crypto.coverage.binance", 2, builder.rows() + 7));
+  }
+  EXPECT_GT(builder.size_bytes(), 0);
+  const auto batch = builder.finish().value();
+  ASSERT_TRUE(batch->ValidateFull().ok()) << batch->ValidateFull().ToString();
+  ASSERT_TRUE(batch->schema()->Equals(*arrow_schema(kCoverage)));
+  ASSERT_EQ(batch->num_rows(), 2);
+  EXPECT_EQ(text(*batch, "exchange", 0), "binance");
+  EXPECT_EQ(text(*batch, "symbol", 0), "BTCUSDT");
+  EXPECT_EQ(text(*batch, "channel", 0), "trades");
+  EXPECT_EQ(column<arrow::Int64Array>(*batch, "first_sequence").Value(0), lost.first_sequence);
+  EXPECT_EQ(column<arrow::Int64Array>(*batch, "last_sequence").Value(0), lost.last_sequence);
+  EXPECT_EQ(time_us(*batch, "timestamp", 0), lost.timestamp.us);
+  EXPECT_EQ(time_us(*batch, "end_timestamp", 0), lost.end_timestamp.us);
+  EXPECT_EQ(text(*batch, "status", 0), "lost");
+  EXPECT_EQ(text(*batch, "status", 1), "observed");
+  EXPECT_EQ(text(*batch, "reason", 0), lost.reason);
+  EXPECT_TRUE(column<arrow::StringArray>(*batch, "reason").IsNull(1));
+  EXPECT_EQ(time_us(*batch, "ingestion_timestamp", 1), lost.ingestion_timestamp.us);
+  EXPECT_EQ(text(*batch, "log_topic", 1), "market.crypto.coverage.binance");
+  EXPECT_EQ(column<arrow::Int64Array>(*batch, "log_offset").Value(1), 8);
+  EXPECT_EQ(builder.rows(), 0);
+}
+
+TEST_F(Columns, ACoverageStatementOfNoRangeIsCorrupt) {
+  const int32_t id = store.register_schema("c", coverage_schema()).value();
+  ColumnsBuilder builder(Channel::kCoverage, resolver);
+  Coverage backwards = test::full_coverage();
+  backwards.last_sequence = backwards.first_sequence - 1;
+  std::string message;
+  encode_coverage(backwards, id, message);
+  EXPECT_EQ(builder.append(message, "market.crypto.coverage.binance", 0, 0).error().kind, ErrorKind::kCorrupt);
+  EXPECT_EQ(builder.rows(), 0);
+}
+
 TEST_F(Columns, AQuoteIsARow) {
   ColumnsBuilder builder(Channel::kQuotes, resolver);
   ASSERT_TRUE(builder.append(message(test::full_quote()), "market.equities.quotes.asx", 0, 5));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/assert.h"
 #include "codec/avro_reader.h"
 
 namespace k2 {
@@ -112,7 +113,25 @@ Status decode_quote_event(std::string_view body, EventView& out) {
 }  // namespace
 
 Status decode_event(Channel channel, std::string_view body, EventView& out) {
+  K2_ASSERT(channel != Channel::kCoverage);
   return channel == Channel::kTrades ? decode_trade_event(body, out) : decode_quote_event(body, out);
+}
+
+Status decode_coverage_view(std::string_view body, CoverageView& out) {
+  AvroReader reader(body);
+  out.exchange = reader.read_bytes("exchange");
+  out.symbol = reader.read_bytes("symbol");
+  out.channel = reader.read_bytes("channel");
+  out.first_sequence = reader.read_long("first_sequence");
+  out.last_sequence = reader.read_long("last_sequence");
+  out.timestamp.us = reader.read_long("timestamp");
+  out.end_timestamp.us = reader.read_long("end_timestamp");
+  out.status = static_cast<CoverageStatus>(reader.read_index("status", kCoverageStatusCount));
+  out.reason.reset();
+  if (reader.read_index("reason", 2) == 1) out.reason = reader.read_bytes("reason");
+  out.ingestion_timestamp.us = reader.read_long("ingestion_timestamp");
+  if (out.first_sequence < 0 || out.last_sequence < out.first_sequence) reader.fail("last_sequence", "no range of sequence numbers");
+  return reader.finish("CoverageV2");
 }
 
 }  // namespace k2

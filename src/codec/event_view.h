@@ -1,5 +1,5 @@
-// EventView: a decoded trade or quote body whose texts still point into the message. Inside codec only: what decode_trade(),
-// decode_quote() and ColumnsBuilder have in common, so that there is one decoder.
+// EventView and CoverageView: decoded bodies whose texts still point into the message. Inside codec only: what decode_trade(), its
+// siblings and ColumnsBuilder have in common, so that there is one decoder.
 //
 // Thread rule: values.
 #pragma once
@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "market/coverage.h"
 #include "market/event.h"
 
 namespace k2 {
@@ -35,7 +36,23 @@ struct EventView {
   std::vector<std::pair<std::string_view, std::string_view>> vendor_data;  // sorted by key, keys unique
 };
 
-/// Reads a body of our own schema of that channel. Corrupt as decode_trade() says. The vectors' memory is used again.
+/// Reads a body of our own schema of that channel, trades or quotes. Corrupt as decode_trade() says. The vectors' memory is used again.
 [[nodiscard]] Status decode_event(Channel channel, std::string_view body, EventView& out);
+
+struct CoverageView {
+  std::string_view exchange;
+  std::string_view symbol;
+  std::string_view channel;  // as written: perhaps one that this program does not know
+  int64_t first_sequence = 0;
+  int64_t last_sequence = 0;
+  TimestampUs timestamp;
+  TimestampUs end_timestamp;
+  CoverageStatus status = CoverageStatus::kObserved;
+  std::optional<std::string_view> reason;
+  TimestampUs ingestion_timestamp;
+};
+
+/// Reads a body of our own CoverageV2. Corrupt as decode_coverage() says.
+[[nodiscard]] Status decode_coverage_view(std::string_view body, CoverageView& out);
 
 }  // namespace k2

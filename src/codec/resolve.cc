@@ -16,6 +16,7 @@
 #include "codec/avro_reader.h"
 #include "codec/avro_writer.h"
 #include "codec/schemas.h"
+#include "market/coverage.h"
 
 namespace k2 {
 namespace {
@@ -31,8 +32,11 @@ enum class OwnType : uint8_t {
   kDecimal,       // bytes, decimal(18,8)
   kAssetClass,    // enum
   kSide,          // enum
+  kStatus,        // enum
+  kLong,
   kStringArray,   // default []
   kNullableLong,  // default null
+  kNullableText,  // default null
   kNullableMap,   // default null
 };
 
@@ -73,6 +77,13 @@ constexpr OwnField kQuoteFields[] = {
     {"ingestion_timestamp", OwnType::kTimestamp},
     {"vendor_data", OwnType::kNullableMap},
 };
+constexpr OwnField kCoverageFields[] = {
+    {"exchange", OwnType::kString},         {"symbol", OwnType::kString},
+    {"channel", OwnType::kString},          {"first_sequence", OwnType::kLong},
+    {"last_sequence", OwnType::kLong},      {"timestamp", OwnType::kTimestamp},
+    {"end_timestamp", OwnType::kTimestamp}, {"status", OwnType::kStatus},
+    {"reason", OwnType::kNullableText},     {"ingestion_timestamp", OwnType::kTimestamp},
+};
 constexpr OwnField kDeadLetterFields[] = {
     {"source", OwnType::kString},
     {"reason", OwnType::kString},
@@ -86,9 +97,10 @@ struct OwnRecord {
   std::string_view (*schema)();
 };
 
-constexpr std::array<OwnRecord, 3> kOwnRecords{{
+constexpr std::array<OwnRecord, kRecordKindCount> kOwnRecords{{
     {"TradeV2", kTradeFields, trade_schema},
     {"QuoteV2", kQuoteFields, quote_schema},
+    {"CoverageV2", kCoverageFields, coverage_schema},
     {"DeadLetter", kDeadLetterFields, dead_letter_schema},
 }};
 
@@ -180,9 +192,12 @@ bool convertible(avro_schema_t writer, const Logical& logical, OwnType own) {
     case OwnType::kDecimal:
       return (is_avro_bytes(writer) || is_avro_fixed(writer)) && logical.kind == Kind::kDecimal && logical.scale <= Decimal18_8::kScale;
     case OwnType::kAssetClass:
-    case OwnType::kSide: return is_avro_enum(writer);
+    case OwnType::kSide:
+    case OwnType::kStatus: return is_avro_enum(writer);
+    case OwnType::kLong: return is_integer(writer) && logical.kind == Kind::kNone;
     case OwnType::kStringArray: return is_avro_array(writer) && is_text(follow_link(avro_schema_array_items(writer)));
     case OwnType::kNullableLong: return is_avro_null(writer) || is_integer(writer);
+    case OwnType::kNullableText: return is_avro_null(writer) || (is_text(writer) && logical.kind == Kind::kNone);
     case OwnType::kNullableMap:
       return is_avro_null(writer) || (is_avro_map(writer) && is_text(follow_link(avro_schema_map_values(writer))));
   }
@@ -197,7 +212,9 @@ bool resolvable(const WriterField& field, OwnType own) {
   return false;
 }
 
-bool has_default(OwnType type) { return type == OwnType::kStringArray || type == OwnType::kNullableLong || type == OwnType::kNullableMap; }
+bool has_default(OwnType type) {
+  return type == OwnType::kStringArray || type == OwnType::kNullableLong || type == OwnType::kNullableText || type == OwnType::kNullableMap;
+}
 
 std::unexpected<Error> unreadable(const OwnRecord& own, const std::string& why) {
   return make_error(ErrorKind::kInvalidInput, "avro: the writer schema cannot be read as " + std::string(own.name) + ": " + why);
@@ -304,10 +321,16 @@ class BodyResolver {
       case OwnType::kDecimal: return convert_decimal(own.name, schema, logical, out);
       case OwnType::kAssetClass: return convert_enum(own.name, schema, parse_asset_class, out);
       case OwnType::kSide: return convert_enum(own.name, schema, parse_side, out);
+      case OwnType::kStatus: return convert_enum(own.name, schema, parse_coverage_status, out);
+      case OwnType::kLong: return put_long(out, reader_.read_long(own.name));
       case OwnType::kStringArray: return convert_strings(own.name, 1, out);
       case OwnType::kNullableLong:
         put_long(out, is_avro_null(schema) ? 0 : 1);
         if (!is_avro_null(schema)) put_long(out, reader_.read_long(own.name));
+        return;
+      case OwnType::kNullableText:
+        put_long(out, is_avro_null(schema) ? 0 : 1);
+        if (!is_avro_null(schema)) put_bytes(out, reader_.read_bytes(own.name));
         return;
       case OwnType::kNullableMap:
         put_long(out, is_avro_null(schema) ? 0 : 1);
@@ -405,7 +428,7 @@ struct SchemaResolver::Impl {
 
   const SchemaStore& store;
   std::map<std::pair<RecordKind, int32_t>, Plan> plans;
-  std::array<int32_t, 3> own_id{-1, -1, -1};  // the last id found to be our own schema, per kind
+  std::array<int32_t, kRecordKindCount> own_id{-1, -1, -1, -1};  // the last id found to be our own schema, per kind
   std::vector<std::string> slots;
   std::string body;
 

@@ -20,11 +20,13 @@
 namespace k2 {
 
 /// The records that travel in the log.
-enum class RecordKind : uint8_t { kTrade, kQuote, kDeadLetter };
+enum class RecordKind : uint8_t { kTrade, kQuote, kCoverage, kDeadLetter };
+inline constexpr size_t kRecordKindCount = 4;
 
 /// What a channel's topics carry.
 [[nodiscard]] constexpr RecordKind record_kind(Channel channel) {
-  return channel == Channel::kTrades ? RecordKind::kTrade : RecordKind::kQuote;
+  constexpr RecordKind kKinds[] = {RecordKind::kTrade, RecordKind::kQuote, RecordKind::kCoverage};
+  return kKinds[static_cast<size_t>(channel)];
 }
 
 class SchemaResolver {

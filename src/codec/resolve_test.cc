@@ -225,6 +225,41 @@ TEST_F(Resolve, SymbolsAndDecimalsOutsideOursAreCorrupt) {
   EXPECT_THAT(trade(Body(id).text(kId).text("1").text("S").text("E").number(0).message()).error().message, HasSubstr("asset_class"));
 }
 
+TEST_F(Resolve, CoverageOfAnotherWriterIsReadAsOurs) {
+  // Another order of statuses, milliseconds, no reason.
+  Json schema = without(Json::parse(coverage_schema()), "reason");
+  field_of(schema, "status")["type"]["symbols"] = Json::array({"open", "lost"});
+  field_of(schema, "timestamp")["type"]["logicalType"] = "timestamp-millis";
+  Body body(id_of(schema));
+  body.text("binance").text("BTCUSDT").text("trades").number(5).number(9).number(1610064000278).number(7).number(1).number(8);
+  const auto own = resolver.own_body(RecordKind::kCoverage, body.message());
+  ASSERT_TRUE(own) << own.error().message;
+  Coverage coverage;
+  ASSERT_TRUE(decode_coverage(*own, coverage));
+  EXPECT_EQ(coverage.first_sequence, 5);
+  EXPECT_EQ(coverage.last_sequence, 9);
+  EXPECT_EQ(coverage.timestamp.us, 1610064000278000);
+  EXPECT_EQ(coverage.status, CoverageStatus::kLost);
+  EXPECT_EQ(coverage.reason, "");
+
+  std::string message;
+  encode_coverage(test::full_coverage(), store.register_schema("c", coverage_schema()).value(), message);
+  EXPECT_EQ(resolver.own_body(RecordKind::kCoverage, message)->data(), message.data() + kFrameHeaderBytes);
+}
+
+TEST_F(Resolve, CoverageKeepsItsReasonThroughResolution) {
+  Json schema = Json::parse(coverage_schema());
+  schema["fields"].push_back({{"name", "later"}, {"type", "long"}});
+  std::string message;
+  encode_coverage(test::full_coverage(), id_of(schema), message);
+  message += '\x02';
+  const auto own = resolver.own_body(RecordKind::kCoverage, message);
+  ASSERT_TRUE(own) << own.error().message;
+  Coverage coverage;
+  ASSERT_TRUE(decode_coverage(*own, coverage));
+  EXPECT_EQ(coverage, test::full_coverage());
+}
+
 TEST_F(Resolve, UnknownIdsAndUnreadableSchemasAreErrors) {
   EXPECT_EQ(trade(Body(99).message()).error().kind, ErrorKind::kNotFound);
   EXPECT_EQ(trade("").error().kind, ErrorKind::kCorrupt);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "codec/schemas.h"
+#include "market/coverage.h"
 #include "market/event.h"
 #include "market/instrument.h"
 #include "market/schema_store.h"
@@ -92,6 +93,20 @@ inline Quote full_quote() {
           .source_sequence = 17,
           .ingestion_timestamp = {1610064000300123},
           .vendor_data = VendorData{{"company_id", "7078"}}};
+}
+
+inline Coverage full_coverage() {
+  return {.exchange = "binance",
+          .symbol = "BTCUSDT",
+          .asset_class = AssetClass::kCrypto,
+          .channel = Channel::kTrades,
+          .first_sequence = 553287559,
+          .last_sequence = 553287600,
+          .timestamp = {1610064000278000},
+          .end_timestamp = {1610064000300123},
+          .status = CoverageStatus::kLost,
+          .reason = "HTTP 400: \"no such trade\"",
+          .ingestion_timestamp = {1610064001300123}};
 }
 
 inline std::shared_ptr<const InstrumentTable> default_instruments() {

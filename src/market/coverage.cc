@@ -5,7 +5,7 @@
 namespace k2 {
 namespace {
 
-constexpr std::array<std::string_view, 5> kStatusNames = {"observed", "backfilled", "not_issued", "open", "lost"};
+constexpr std::array<std::string_view, kCoverageStatusCount> kStatusNames = {"observed", "backfilled", "not_issued", "open", "lost"};
 
 }  // namespace
 

@@ -23,6 +23,7 @@ enum class CoverageStatus : uint8_t {
   kOpen,        // missing; being looked for, or too much to look for (the reason says so)
   kLost,        // missing, and not to be had; the reason says why
 };
+inline constexpr size_t kCoverageStatusCount = 5;  // the enumerators' values are the Avro enum indexes of schemas/v2
 /// "observed", "backfilled", "not_issued", "open", "lost".
 [[nodiscard]] std::string_view coverage_status_name(CoverageStatus status);
 [[nodiscard]] Result<CoverageStatus> parse_coverage_status(std::string_view name);

@@ -98,7 +98,7 @@ inline constexpr std::string_view kDeadLetterTopic = "market.dead_letter";
 struct DeadLetter {
   std::string source;  // "asx/trades/7078.csv:17", "wss://.../stream btcusdt@trade"
   std::string reason;
-  std::string raw;     // the bytes as they came; may be any bytes
+  std::string raw;  // the bytes as they came; may be any bytes
   TimestampUs ingestion_timestamp;
 
   bool operator==(const DeadLetter&) const = default;
