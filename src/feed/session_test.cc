@@ -118,7 +118,9 @@ TEST(Session, OnlyAStableConnectionResetsTheCount) {
 }
 
 TEST(Session, DropsWhatDoesNotOpenAndWhatFallsSilent) {
-  Session session(exact(), 1, {}, 1);
+  SessionPolicy policy = exact();
+  policy.heartbeat_us = 0;
+  Session session(policy, 1, {}, 1);
   ASSERT_TRUE(connects(session, 0));
   EXPECT_EQ(wait_until(session, 0), 15 * kSecond);
   EXPECT_EQ(std::get<SessionDrop>(session.next(15 * kSecond)).reason, "connect time-out");
@@ -132,6 +134,56 @@ TEST(Session, DropsWhatDoesNotOpenAndWhatFallsSilent) {
   EXPECT_TRUE(session.is_live());
   EXPECT_EQ(std::get<SessionDrop>(session.next(120 * kSecond)).reason, "stale");
   EXPECT_FALSE(session.is_live());
+}
+
+TEST(Session, AsksASilentVenueEach30SecondsBeforeItGivesUp) {
+  Session session(exact(), 1, {}, 1);
+  ASSERT_TRUE(connects(session, 0));
+  session.opened(0);
+  session.received(20 * kSecond);  // the venue's ping: nothing to ask
+  EXPECT_EQ(wait_until(session, 49 * kSecond), 50 * kSecond);
+  EXPECT_TRUE(std::holds_alternative<SessionPing>(session.next(50 * kSecond)));
+  EXPECT_EQ(wait_until(session, 50 * kSecond), 80 * kSecond);
+  session.received(51 * kSecond);  // its pong
+  EXPECT_EQ(wait_until(session, 80 * kSecond), 81 * kSecond);
+  EXPECT_TRUE(std::holds_alternative<SessionPing>(session.next(81 * kSecond)));
+  EXPECT_TRUE(std::holds_alternative<SessionPing>(session.next(111 * kSecond)));
+  EXPECT_EQ(wait_until(session, 112 * kSecond), 141 * kSecond);
+  EXPECT_EQ(std::get<SessionDrop>(session.next(141 * kSecond)).reason, "stale");
+}
+
+TEST(Session, WaitsAsLongAsTheVenueAskedFor) {
+  Session session(exact(), 1, {}, 1);
+  ASSERT_TRUE(connects(session, 0));
+  session.ended(0, 120 * kSecond);
+  EXPECT_EQ(wait_until(session, 0), 120 * kSecond);
+}
+
+TEST(Session, StaysOnItsEndpointWhereToldTo) {
+  SessionPolicy policy = exact();
+  policy.attempts_max = 2;
+  Session session(policy, 2, {}, 1, nullptr, 1);
+  session.stay_on_endpoint(true);
+  int64_t now = 0;
+  for (int i = 0; i < 5; ++i, now += 60 * kSecond) {
+    EXPECT_EQ(std::get<SessionConnect>(session.next(now)).endpoint, 1u);
+    session.ended(now);
+  }
+  session.stay_on_endpoint(false);
+  EXPECT_EQ(std::get<SessionConnect>(session.next(now)).endpoint, 1u);
+  session.ended(now);
+  EXPECT_EQ(std::get<SessionConnect>(session.next(now + 60 * kSecond)).endpoint, 0u);
+}
+
+TEST(Session, ConnectsNoMoreThanTheBudgetAllows) {
+  ConnectBudget budget(2, 300 * kSecond);
+  Session one(exact(), 1, {}, 1, &budget);
+  Session two(exact(), 1, {}, 2, &budget);
+  ASSERT_TRUE(connects(one, 0));
+  ASSERT_TRUE(connects(two, kSecond));
+  one.ended(2 * kSecond);
+  EXPECT_EQ(wait_until(one, 10 * kSecond), 300 * kSecond);
+  EXPECT_TRUE(connects(one, 300 * kSecond));
 }
 
 TEST(Session, SubscribesAnewAfterEveryReconnect) {
@@ -150,7 +202,9 @@ TEST(Session, StopDropsWhatIsUpAndNeverConnectsAgain) {
   ASSERT_TRUE(connects(session, 0));
   session.opened(0);
   session.stop();
-  EXPECT_EQ(std::get<SessionDrop>(session.next(1)).reason, "stopped");
+  const auto drop = std::get<SessionDrop>(session.next(1));
+  EXPECT_EQ(drop.reason, "stopped");
+  EXPECT_TRUE(drop.is_orderly);
   session.ended(1);
   EXPECT_EQ(session.state(), SessionState::kStopped);
   EXPECT_EQ(wait_until(session, 1000 * kSecond), INT64_MAX);
