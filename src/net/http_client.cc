@@ -50,7 +50,9 @@ struct Attempt {
 }  // namespace
 
 struct HttpClient::Impl {
-  explicit Impl(HttpClientOptions o) : options(std::move(o)) {}
+  explicit Impl(HttpClientOptions o) : options(std::move(o)) {
+    if (!options.proxy) options.proxy = ProxyRules::of_process();
+  }
 
   Task<Result<HttpAnswer>> exchange(const Request& request, std::string head);
   Task<Attempt> attempt(Transport& transport, const Request& request, const std::string& message);
@@ -179,7 +181,7 @@ Task<Result<HttpAnswer>> HttpClient::Impl::exchange(const Request& request, std:
       transport = std::move(kept);
     } else {
       kept = nullptr;
-      auto connected = co_await connect_transport(request.url, tls.get(), options.connect_timeout_us, canceller);
+      auto connected = co_await connect_transport(request.url, tls.get(), *options.proxy, options.connect_timeout_us, canceller);
       if (!connected) co_return std::unexpected(end_of_wait(connected.error().message, false));
       transport = *std::move(connected);
     }

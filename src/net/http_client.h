@@ -1,28 +1,31 @@
 // HttpClient: blocking GET and POST over plain TCP or TLS, with limits on everything the other side decides.
 //
 // One connection is kept per client for the next request to the same origin. Redirects are not followed (a 3xx is an answer like
-// any other); no cookies, no proxies, no compression asked for. A server is untrusted: its head is at most 16 KB, its body at most
+// any other); no cookies, no compression asked for. Proxies: net/proxy.h. A server is untrusted: its head is at most 16 KB, its body at most
 // body_bytes_max, and the whole exchange ends by the deadline.
 // Thread rule: one thread at a time; cancel() from any thread.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/result.h"
 #include "net/http_message.h"
+#include "net/proxy.h"
 #include "net/tls.h"
 
 namespace k2 {
 
 struct HttpClientOptions {
   TlsTrust trust;
-  int64_t connect_timeout_us = 5'000'000;   // name resolution, TCP and TLS together
+  int64_t connect_timeout_us = 5'000'000;  // name resolution, TCP and TLS together
   int64_t request_timeout_us = 30'000'000;  // everything, from the call to the last byte
-  size_t body_bytes_max = 64 << 20;         // of an answer
+  size_t body_bytes_max = 64 << 20;  // of an answer
   std::string user_agent = "k2";
+  std::optional<ProxyRules> proxy;  // nullopt: as the process's environment says
 };
 
 struct HttpAnswer {

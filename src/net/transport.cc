@@ -9,6 +9,8 @@
 
 #include <algorithm>
 
+#include "net/http_parser.h"
+
 namespace k2::net {
 
 using std::chrono::steady_clock;
@@ -269,6 +271,49 @@ Task<std::optional<std::string>> connect_socket(tcp::socket& socket, const tcp::
   co_return std::nullopt;
 }
 
+std::string connect_request(const Url& url, const Proxy& proxy) {
+  const std::string host = url.host.find(':') == std::string::npos ? url.host : "[" + url.host + "]";
+  const std::string target = host + ":" + std::to_string(url.port);
+  std::string head = "CONNECT " + target + " HTTP/1.1\r\nHost: " + target + "\r\n";
+  if (!proxy.authorization.empty()) head += "Proxy-Authorization: " + proxy.authorization + "\r\n";
+  return head + "\r\n";
+}
+
+// RFC 9110, 9.3.6. The target says nothing before we do, so that bytes behind the proxy's head are no tunnel's.
+Task<Status> exchange_connect(Transport& transport, std::string request) {
+  const auto failed = [](const std::string& why) { return make_error(ErrorKind::kUnavailable, "CONNECT: " + why); };
+  error_code ec;
+  co_await transport.write(asio::buffer(request), 0, ec);
+  const HttpHeadLimits limits;
+  std::string input;
+  std::string piece(4 << 10, '\0');
+  std::optional<size_t> end;
+  while (!ec && !end) {
+    const size_t count = co_await transport.read_some(asio::buffer(piece), ec);
+    const size_t searched = input.size();
+    input.append(piece, 0, count);
+    const auto found = find_head_end(input, searched, limits);
+    if (!found) co_return failed("the answer is not HTTP/1.1: " + found.error().reason);
+    end = *found;
+  }
+  if (!end) co_return failed(ec.message());
+  const auto head = parse_response_head(std::string_view(input).substr(0, *end), limits);
+  if (!head) co_return failed(head.error().message);
+  if (head->status < 200 || head->status > 299) co_return failed("answered with HTTP status " + std::to_string(head->status));
+  if (*end < input.size()) co_return failed("bytes before the tunnel was used");
+  co_return Status();
+}
+
+Task<Status> open_tunnel(Transport& transport, const Url& url, const Proxy& proxy, int64_t timeout_us, Canceller& canceller) {
+  transport.deadline().set(timeout_us);
+  canceller.action = [&transport] { transport.close(); };
+  Status opened = co_await exchange_connect(transport, connect_request(url, proxy));
+  canceller.action = nullptr;
+  transport.deadline().clear();
+  if (!opened && transport.deadline().has_expired()) co_return make_error(ErrorKind::kUnavailable, "time-out in CONNECT");
+  co_return opened;
+}
+
 Task<Status> secure(Transport& transport, asio::ssl::context& tls, const std::string& host, int64_t timeout_us, Canceller& canceller) {
   transport.deadline().set(timeout_us);
   canceller.action = [&transport] { transport.close(); };
@@ -281,16 +326,21 @@ Task<Status> secure(Transport& transport, asio::ssl::context& tls, const std::st
 
 }  // namespace
 
-Task<Result<std::unique_ptr<Transport>>> connect_transport(const Url& url, asio::ssl::context* tls, int64_t timeout_us,
-                                                           Canceller& canceller) {
-  const std::string context = "connecting to " + url.origin();
+Task<Result<std::unique_ptr<Transport>>> connect_transport(const Url& url, asio::ssl::context* tls, const ProxyRules& proxies,
+                                                           int64_t timeout_us, Canceller& canceller) {
+  std::string context = "connecting to " + url.origin();
+  const auto found = proxies.find(url);
+  if (!found) co_return std::unexpected(found.error().with_context(context));
+  const std::optional<Proxy>& proxy = *found;
+  if (proxy) context += " through the proxy " + proxy->host + ":" + std::to_string(proxy->port);
   const TimeLeft left(timeout_us);
   const auto executor = co_await asio::this_coro::executor;
   tcp::resolver resolver(executor);
   canceller.action = [&resolver] { resolver.cancel(); };
   error_code ec;
-  const std::string port = std::to_string(url.port);
-  const auto addresses = co_await resolver.async_resolve(url.host, port, into(ec));
+  const std::string host = proxy ? proxy->host : url.host;
+  const std::string port = std::to_string(proxy ? proxy->port : url.port);
+  const auto addresses = co_await resolver.async_resolve(host, port, into(ec));
   canceller.action = nullptr;
   if (ec && !canceller.is_cancelled) co_return make_error(ErrorKind::kUnavailable, context + ": name not found: " + ec.message());
 
@@ -304,10 +354,10 @@ Task<Result<std::unique_ptr<Transport>>> connect_transport(const Url& url, asio:
       continue;
     }
     auto transport = std::make_unique<Transport>(std::move(socket));
-    if (url.is_tls()) {
-      const Status secured = co_await secure(*transport, *tls, url.host, left.us(), canceller);
-      if (!secured && !canceller.is_cancelled) co_return std::unexpected(secured.error().with_context(context));
-    }
+    Status ready;
+    if (proxy) ready = co_await open_tunnel(*transport, url, *proxy, left.us(), canceller);
+    if (ready && url.is_tls()) ready = co_await secure(*transport, *tls, url.host, left.us(), canceller);
+    if (!ready && !canceller.is_cancelled) co_return std::unexpected(ready.error().with_context(context));
     if (canceller.is_cancelled) break;
     co_return std::move(transport);
   }

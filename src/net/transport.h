@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "net/asio.h"
+#include "net/proxy.h"
 #include "net/tls.h"
 #include "net/url.h"
 
@@ -111,9 +112,10 @@ struct Canceller {
   }
 };
 
-/// Resolves, connects, and for https and wss does TLS (`tls` then is not null). Unavailable with the reason; Cancelled.
+/// Resolves, connects, through the proxy that `proxies` names if any, and for https and wss does TLS with the target (`tls` then is not null).
+/// Unavailable with the reason; InvalidInput: ProxyRules::find(); Cancelled.
 /// The system's name resolution cannot be interrupted: a dead name server delays the end beyond a time-out or a cancel().
-Task<Result<std::unique_ptr<Transport>>> connect_transport(const Url& url, asio::ssl::context* tls, int64_t timeout_us,
-                                                           Canceller& canceller);
+Task<Result<std::unique_ptr<Transport>>> connect_transport(const Url& url, asio::ssl::context* tls, const ProxyRules& proxies,
+                                                           int64_t timeout_us, Canceller& canceller);
 
 }  // namespace k2::net

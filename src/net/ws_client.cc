@@ -38,6 +38,7 @@ struct WsClient::Impl final : WsPipeEvents {
 
   void run();
   Task<WsEnd> live();
+  Status send(WsOutbox::Kind kind, std::string_view bytes);
   WsPipeOptions pipe_options() const;
 
   WsClientOptions options;
@@ -85,8 +86,9 @@ Task<WsEnd> WsClient::Impl::live() {
     if (!made) co_return connect_failed(made.error());
     tls = *std::move(made);
   }
+  const ProxyRules proxies = options.proxy ? *options.proxy : ProxyRules::of_process();
   const int64_t started_ns = system_clock().monotonic_ns();
-  auto transport = co_await connect_transport(*url, tls.get(), options.connect_timeout_us, canceller);
+  auto transport = co_await connect_transport(*url, tls.get(), proxies, options.connect_timeout_us, canceller);
   if (!transport) co_return connect_failed(transport.error());
 
   WsPipe pipe(*std::move(transport), /*is_server=*/false, pipe_options(), *this);
@@ -128,22 +130,27 @@ WsClient::WsClient(WsClientOptions options, WsClientHandler& handler) : impl_(st
 }
 
 WsClient::~WsClient() {
-  {
-    const std::lock_guard lock(impl_->mutex);
-    impl_->wants_end = true;
-    if (impl_->outbox) impl_->outbox->abort();
-    asio::post(impl_->io, [impl = impl_.get()] { impl->canceller.cancel(); });
-  }
+  abort();
   impl_->thread->join();
 }
 
-Status WsClient::send_text(std::string_view text) {
+void WsClient::abort() {
   const std::lock_guard lock(impl_->mutex);
-  const auto put = impl_->outbox ? impl_->outbox->put(WsOutbox::Kind::kText, text) : WsOutbox::Put::kClosed;
+  impl_->wants_end = true;
+  if (impl_->outbox) impl_->outbox->abort();
+  asio::post(impl_->io, [impl = impl_.get()] { impl->canceller.cancel(); });
+}
+
+Status WsClient::Impl::send(WsOutbox::Kind kind, std::string_view bytes) {
+  const std::lock_guard lock(mutex);
+  const auto put = outbox ? outbox->put(kind, bytes) : WsOutbox::Put::kClosed;
   if (put == WsOutbox::Put::kQueued) return {};
-  return make_error(ErrorKind::kUnavailable, "sending " + std::to_string(text.size()) + " bytes to " + impl_->options.url + ": " +
+  return make_error(ErrorKind::kUnavailable, "sending " + std::to_string(bytes.size()) + " bytes to " + options.url + ": " +
                                                  (put == WsOutbox::Put::kFull ? "the queue is full" : "not open"));
 }
+
+Status WsClient::send_text(std::string_view text) { return impl_->send(WsOutbox::Kind::kText, text); }
+Status WsClient::send_ping(std::string_view payload) { return impl_->send(WsOutbox::Kind::kPing, payload); }
 
 void WsClient::close(uint16_t code, std::string_view reason) {
   const std::lock_guard lock(impl_->mutex);

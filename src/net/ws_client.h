@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "net/http_message.h"
+#include "net/proxy.h"
 #include "net/tls.h"
 
 namespace k2 {
@@ -23,6 +25,7 @@ namespace k2 {
 struct WsClientOptions {
   std::string url;  // ws:// or wss://; the path and query percent-encoded
   TlsTrust trust;
+  std::optional<ProxyRules> proxy;           // nullopt: as the process's environment says
   HttpHeaders headers;                       // of the upgrade request, beside the necessary ones
   int64_t connect_timeout_us = 10'000'000;   // name resolution, TCP, TLS and upgrade together
   int64_t idle_timeout_us = 0;               // no byte received for so long ends the connection; 0: never
@@ -76,8 +79,14 @@ class WsClient {
   /// Queues one text message. Unavailable: not open, ended, or the queue is full; it is then not sent.
   [[nodiscard]] Status send_text(std::string_view text);
 
+  /// Queues one ping; its pong is answered by the server, and counts in bytes_received(). Unavailable as send_text().
+  [[nodiscard]] Status send_ping(std::string_view payload = {});
+
   /// Begins the close handshake; on_end follows within close_timeout_us. While still connecting: gives up at once.
   void close(uint16_t code = 1000, std::string_view reason = {});
+
+  /// Ends the connection at once, without a close handshake; on_end follows.
+  void abort();
 
   /// Bytes received so far, of frames and handshakes: to see that a connection lives.
   [[nodiscard]] uint64_t bytes_received() const;
