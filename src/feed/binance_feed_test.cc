@@ -3,10 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <mutex>
+#include <set>
 #include <thread>
 
 #include "base/metrics.h"
@@ -20,44 +23,6 @@ using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-TEST(BinanceFeed, FewStreamsGoIntoTheUrl) {
-  BinanceFeedOptions options;
-  options.endpoints = {"wss://stream.binance.com:9443", "wss://stream.binance.us:9443"};
-  const BinanceConnectPlan plan = plan_binance_connection(options).value();
-  EXPECT_THAT(plan.urls, ElementsAre("wss://stream.binance.com:9443/stream?streams=btcusdt@trade/ethusdt@trade&timeUnit=MICROSECOND",
-                                     "wss://stream.binance.us:9443/stream?streams=btcusdt@trade/ethusdt@trade"));
-  EXPECT_TRUE(plan.subscribe_messages.empty());
-}
-
-TEST(BinanceFeed, ManyStreamsAreSubscribedToInMessages) {
-  BinanceFeedOptions options;
-  options.symbols = {"A", "B", "C"};
-  options.endpoints = {"ws://a:1"};
-  options.streams_in_url_max = 2;
-  options.streams_per_message = 2;
-  const BinanceConnectPlan plan = plan_binance_connection(options).value();
-  EXPECT_THAT(plan.urls, ElementsAre("ws://a:1/stream?timeUnit=MICROSECOND"));
-  EXPECT_THAT(plan.subscribe_messages, ElementsAre(R"({"method":"SUBSCRIBE","params":["a@trade","b@trade"],"id":1})",
-                                                   R"({"method":"SUBSCRIBE","params":["c@trade"],"id":2})"));
-}
-
-TEST(BinanceFeed, SymbolsOutsideAsciiArePercentEncodedAndOddOnesRefused) {
-  BinanceFeedOptions options;
-  options.symbols = {"１２３４５６"};
-  options.endpoints = {"ws://a:1"};
-  options.microseconds = false;
-  EXPECT_EQ(plan_binance_connection(options).value().urls.front(),
-            "ws://a:1/stream?streams=%EF%BC%91%EF%BC%92%EF%BC%93%EF%BC%94%EF%BC%95%EF%BC%96@trade");
-  for (const char* symbol : {"", "a/b", "a b", "a\"b", "a@b"}) {
-    options.symbols = {symbol};
-    EXPECT_EQ(plan_binance_connection(options).error().kind, ErrorKind::kInvalidInput) << symbol;
-  }
-  options.symbols = std::vector<std::string>(1025, "A");
-  EXPECT_EQ(plan_binance_connection(options).error().kind, ErrorKind::kInvalidInput);
-  EXPECT_EQ(plan_binance_connection({.endpoints = {"https://a"}}).error().kind, ErrorKind::kInvalidInput);
-  EXPECT_EQ(plan_binance_connection({.endpoints = {}}).error().kind, ErrorKind::kInvalidInput);
-}
-
 // A venue that sends what it is told to whoever comes, and remembers what it was sent.
 class FakeVenue : public HttpHandler {
  public:
@@ -67,6 +32,7 @@ class FakeVenue : public HttpHandler {
       const std::lock_guard lock(venue.mutex);
       session = std::move(opened);
       venue.session = session;
+      venue.sessions.push_back(session);
       if (!venue.greeting.empty()) session->send_text(venue.greeting);
       ++venue.opened;
       venue.changed.notify_all();
@@ -76,7 +42,11 @@ class FakeVenue : public HttpHandler {
       venue.received.emplace_back(bytes);
       venue.changed.notify_all();
     }
-    void on_close(uint16_t, std::string_view) override {}
+    void on_close(uint16_t code, std::string_view) override {
+      const std::lock_guard lock(venue.mutex);
+      venue.close_codes.push_back(code);
+      venue.changed.notify_all();
+    }
     FakeVenue& venue;
     std::shared_ptr<WsSession> session;
   };
@@ -101,7 +71,9 @@ class FakeVenue : public HttpHandler {
   std::string greeting;
   bool refuses = false;
   int opened = 0;
-  std::shared_ptr<WsSession> session;
+  std::shared_ptr<WsSession> session;  // the newest
+  std::vector<std::shared_ptr<WsSession>> sessions;
+  std::vector<uint16_t> close_codes;
   std::function<HttpResponse(const HttpRequest&)> rest;
   std::unique_ptr<HttpServer> server = HttpServer::start({}, *this).value();
 };
@@ -139,6 +111,10 @@ BinanceFeedOptions quick(std::vector<std::string> endpoints) {
   options.session.backoff_max_us = 20'000;
   options.session.send_interval_us = 1000;
   return options;
+}
+
+uint64_t replacements(const std::string& reason) {
+  return metrics().counter("k2_feed_replacements_total", "", {{"reason", reason}}).value();
 }
 
 TEST(BinanceFeed, HandsFramesOverAndReconnectsAfterACut) {
@@ -197,6 +173,141 @@ TEST(BinanceFeed, ReplacesASilentConnection) {
   auto feed = BinanceFeed::start(options, sink).value();
   EXPECT_TRUE(sink.wait_for("1:up"));
   EXPECT_EQ(feed->status().last_error, "stale");
+}
+
+TEST(BinanceFeed, SaysGoodbyeWhenItStops) {
+  FakeVenue venue;
+  Collector sink;
+  auto feed = BinanceFeed::start(quick({venue.ws_url()}), sink).value();
+  ASSERT_TRUE(sink.wait_for("0:up"));
+  feed->stop();
+  EXPECT_TRUE(venue.wait([&] { return !venue.close_codes.empty(); }));
+  EXPECT_THAT(venue.close_codes, ElementsAre(1000));
+  EXPECT_EQ(feed->status().errors, 0u);
+}
+
+TEST(BinanceFeed, AnAnnouncedShutdownBringsANewConnectionUpBeforeTheOldOneGoes) {
+  for (const char* announcement :
+       {R"({"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1}})", R"({"e":"serverShutdown","E":1})"}) {
+    FakeVenue venue;
+    Collector sink;
+    BinanceFeedOptions options = quick({venue.ws_url()});
+    options.lines.shutdown_hold_us = 0;
+    options.lines.overlap_us = 50'000;
+    const uint64_t replaced_before = replacements("shutdown");
+    auto feed = BinanceFeed::start(options, sink).value();
+    ASSERT_TRUE(sink.wait_for("0:up"));
+    ASSERT_TRUE(venue.wait([&] { return venue.opened == 1; }));
+    venue.session->send_text(announcement);
+    ASSERT_TRUE(sink.wait_for("0:down"));
+    const auto up = std::ranges::find(sink.notes, "1:up");
+    EXPECT_LT(up, std::ranges::find(sink.notes, "0:down"));
+    for (int i = 0; i < 500 && feed->status().replacements == 0; ++i) std::this_thread::sleep_for(10ms);
+    EXPECT_TRUE(feed->status().connected);
+    EXPECT_EQ(feed->status().errors, 0u);
+    EXPECT_EQ(replacements("shutdown"), replaced_before + 1);
+    EXPECT_THAT(venue.close_codes, ElementsAre(1000));
+  }
+}
+
+TEST(BinanceFeed, TwoLinesCarryTheSameAndOneIsEnough) {
+  FakeVenue venue;
+  venue.greeting = "hello";
+  Collector sink;
+  BinanceFeedOptions options = quick({venue.ws_url()});
+  options.lines.lines = 2;
+  options.session.backoff_first_us = options.session.backoff_max_us = 60'000'000;
+  auto feed = BinanceFeed::start(options, sink).value();
+  ASSERT_TRUE(sink.wait_for("0:hello"));
+  ASSERT_TRUE(venue.wait([&] { return venue.opened == 2; }));
+  for (int i = 0; i < 500 && feed->status().lines_live < 2; ++i) std::this_thread::sleep_for(10ms);
+  EXPECT_EQ(feed->status().lines_live, 2u);
+  venue.session->abort();
+  for (int i = 0; i < 500 && feed->status().errors == 0; ++i) std::this_thread::sleep_for(10ms);
+  EXPECT_TRUE(feed->status().connected);
+  EXPECT_EQ(feed->status().lines_live, 1u);
+}
+
+TEST(BinanceFeed, FiveHundredSymbolsComeOverSeveralConnections) {
+  FakeVenue venue;
+  Collector sink;
+  BinanceFeedOptions options = quick({venue.ws_url()});
+  options.symbols.clear();
+  for (int i = 0; i < 500; ++i) options.symbols.push_back("S" + std::to_string(i));
+  options.streams_per_connection = 100;
+  options.streams_in_url_max = 0;
+  options.streams_per_message = 50;
+  std::mutex mutex;
+  std::set<std::string> live;
+  options.on_live = [&](const BinanceLineUp& line) {
+    const std::lock_guard lock(mutex);
+    EXPECT_FALSE(line.is_covered);
+    EXPECT_NE(line.connection_id, 0u);
+    live.insert(line.symbols.begin(), line.symbols.end());
+  };
+  auto feed = BinanceFeed::start(options, sink).value();
+  ASSERT_TRUE(venue.wait([&] { return venue.received.size() == 10; }));
+  for (int i = 0; i < 500 && !feed->status().connected; ++i) std::this_thread::sleep_for(10ms);
+  const BinanceFeedStatus status = feed->status();
+  EXPECT_TRUE(status.connected);
+  EXPECT_EQ(status.shards, 5u);
+  EXPECT_EQ(status.lines_live, 5u);
+  std::string all;
+  for (const std::string& message : venue.received) all += message;
+  for (const std::string& symbol : options.symbols) EXPECT_THAT(all, HasSubstr("\"s" + symbol.substr(1) + "@trade\""));
+  feed->stop();
+  EXPECT_EQ(live.size(), 500u);
+  EXPECT_EQ(venue.opened, 5);
+}
+
+TEST(BinanceFeed, IsConnectedOnlyWhenEveryShardIs) {
+  FakeVenue venue;
+  Collector sink;
+  BinanceFeedOptions options = quick({venue.ws_url()});
+  options.symbols = {"A", "B"};
+  options.streams_per_connection = 1;
+  options.session.backoff_first_us = options.session.backoff_max_us = 60'000'000;
+  auto feed = BinanceFeed::start(options, sink).value();
+  for (int i = 0; i < 500 && !feed->status().connected; ++i) std::this_thread::sleep_for(10ms);
+  ASSERT_TRUE(feed->status().connected);
+  venue.session->abort();
+  for (int i = 0; i < 500 && feed->status().connected; ++i) std::this_thread::sleep_for(10ms);
+  EXPECT_FALSE(feed->status().connected);
+  EXPECT_EQ(feed->status().lines_live, 1u);
+  EXPECT_EQ(feed->status().state, SessionState::kBackingOff);
+}
+
+TEST(BinanceFeed, SaysOnceWhenItHasGivenUp) {
+  FakeVenue venue;
+  venue.refuses = true;
+  Collector sink;
+  BinanceFeedOptions options = quick({venue.ws_url()});
+  options.session.attempts_max = 2;
+  options.session.rounds_max = 2;
+  std::atomic<int> told = 0;
+  options.on_exhausted = [&](const std::string& why) {
+    EXPECT_THAT(why, HasSubstr("503"));
+    ++told;
+  };
+  auto feed = BinanceFeed::start(options, sink).value();
+  for (int i = 0; i < 500 && !feed->status().is_exhausted; ++i) std::this_thread::sleep_for(10ms);
+  EXPECT_EQ(feed->status().state, SessionState::kExhausted);
+  EXPECT_FALSE(feed->status().connected);
+  EXPECT_EQ(told, 1);
+  EXPECT_EQ(venue.targets.size(), 4u);
+}
+
+TEST(BinanceFeed, AsksASilentVenueBeforeItGivesTheLineUp) {
+  FakeVenue venue;
+  Collector sink;
+  BinanceFeedOptions options = quick({venue.ws_url()});
+  options.session.heartbeat_us = 50'000;
+  options.session.stale_after_us = 1'200'000;  // more than twice what the feed takes to look
+  auto feed = BinanceFeed::start(options, sink).value();
+  ASSERT_TRUE(sink.wait_for("0:up"));
+  std::this_thread::sleep_for(1700ms);
+  EXPECT_EQ(feed->status().errors, 0u);  // the pongs show that it is there
+  EXPECT_EQ(venue.opened, 1);
 }
 
 TEST(BinanceFeed, StopsAtOnceWhileNobodyAnswers) {
