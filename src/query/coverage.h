@@ -74,9 +74,9 @@ struct CoverageGap {
 /// Whether all of a source's events of some time are there.
 struct Completeness {
   std::optional<bool> complete;             // nullopt: unknown
-  std::optional<TimestampUs> known_until;   // statements reach from the start asked for without a break to here; nullopt: not even the start
-  int64_t gap_count = 0;                    // open or lost, that overlap the time asked for
-  std::vector<CoverageGap> gaps;            // the first of them, by source and sequence
+  std::optional<TimestampUs> known_until;  // statements reach from the start asked for without a break to here; nullopt: not even the start
+  int64_t gap_count = 0;  // open or lost, that overlap the time asked for
+  std::vector<CoverageGap> gaps;  // the first of them, by source and sequence
 };
 inline constexpr size_t kCompletenessGapsMax = 10;
 
@@ -86,7 +86,7 @@ struct CoverageWindow {
   std::string_view exchange;
   std::string_view channel;
   std::optional<TimestampUs> start;  // inclusive
-  std::optional<TimestampUs> end;    // exclusive
+  std::optional<TimestampUs> end;  // exclusive
 };
 
 [[nodiscard]] bool matches(const CoverageSource& source, const CoverageWindow& window);

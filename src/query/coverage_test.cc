@@ -51,8 +51,8 @@ TEST(Coverage, NeighboursThatSayTheSameAreOneRange) {
 
 TEST(Coverage, WhatWasReceivedTellsWhenTheRestOfAGapWas) {
   const auto ranges = resolve({at(says(kOpen, 10, 20), 100, 200), at(says(kBackfilled, 14, 16), 140, 160)});
-  EXPECT_THAT(ranges, ElementsAre(at(says(kOpen, 10, 13), 100, 140), at(says(kBackfilled, 14, 16), 140, 160),
-                                  at(says(kOpen, 17, 20), 160, 200)));
+  EXPECT_THAT(ranges,
+              ElementsAre(at(says(kOpen, 10, 13), 100, 140), at(says(kBackfilled, 14, 16), 140, 160), at(says(kOpen, 17, 20), 160, 200)));
 }
 
 TEST(Coverage, AGapIsNeverMadeTooNarrow) {
@@ -79,8 +79,7 @@ TEST(Coverage, RandomStatementsComeToTheLastOneOfEachNumber) {
       const int64_t last = std::min<int64_t>(kNumbers - 1, first + static_cast<int64_t>(random() % (seed % 2 == 0 ? 4 : 30)));
       const auto status = static_cast<CoverageStatus>(random() % kCoverageStatusCount);
       const std::string reason = random() % 3 == 0 ? "r" : "";
-      for (int64_t n = first; n <= last; ++n)
-        model[static_cast<size_t>(n)] = std::string(coverage_status_name(status)) + "/" + reason;
+      for (int64_t n = first; n <= last; ++n) model[static_cast<size_t>(n)] = std::string(coverage_status_name(status)) + "/" + reason;
       resolver.state(kBtc, says(status, first, last, reason));
       if (random() % 5 != 0) continue;
       state = resolver.resolved();
@@ -92,8 +91,8 @@ TEST(Coverage, RandomStatementsComeToTheLastOneOfEachNumber) {
         ASSERT_GE(range.first, next) << "seed " << seed;
         ASSERT_LE(range.first, range.last) << "seed " << seed;
         ASSERT_LE(range.timestamp, range.end_timestamp) << "seed " << seed;
-        if (before != nullptr && before->last + 1 == range.first)
-          ASSERT_FALSE(before->status == range.status && before->reason == range.reason) << "seed " << seed;
+        const bool is_next = before != nullptr && before->last + 1 == range.first;
+        ASSERT_FALSE(is_next && before->status == range.status && before->reason == range.reason) << "seed " << seed;
         for (int64_t n = range.first; n <= range.last; ++n)
           got[static_cast<size_t>(n)] = std::string(coverage_status_name(range.status)) + "/" + range.reason;
         next = range.last + 1;

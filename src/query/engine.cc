@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "codec/columns.h"
+#include "query/coverage_reader.h"
 #include "query/duck.h"
 #include "query/hybrid.h"
 #include "query/limiter.h"
@@ -298,12 +299,44 @@ int64_t size_bytes(const TableState& state) {
   return total;
 }
 
+bool is_wanted(const CoverageRange& range, const CoverageQuery& query) {
+  return query.statuses.empty() || std::ranges::find(query.statuses, range.status) != query.statuses.end();
+}
+
+Result<std::unique_ptr<QueryResult>> coverage_rows(const CoverageState& state, const CoverageQuery& query) {
+  const CoverageWindow window{query.symbols, query.exchange, query.channel, query.start, query.end};
+  TableBuilder rows;
+  for (const std::string_view name : {"exchange", "symbol", "channel"}) rows.column(name, arrow::utf8());
+  for (const std::string_view name : {"first_sequence", "last_sequence", "count"}) rows.column(name, arrow::int64());
+  for (const std::string_view name : {"timestamp", "end_timestamp"}) rows.column(name, arrow::timestamp(arrow::TimeUnit::MICRO, "UTC"));
+  for (const std::string_view name : {"status", "reason"}) rows.column(name, arrow::utf8());
+  int64_t room = query.limit.value_or(INT64_MAX);
+  for (const auto& [source, ranges] : state) {
+    if (!matches(source, window)) continue;
+    for (const CoverageRange& range : *ranges) {
+      if (!is_wanted(range, query) || !overlaps(range, window)) continue;
+      if (room-- <= 0) return rows.finish();
+      rows.add_text("exchange", source.exchange);
+      rows.add_text("symbol", source.symbol);
+      rows.add_text("channel", source.channel);
+      rows.add_long("first_sequence", range.first);
+      rows.add_long("last_sequence", range.last);
+      rows.add_long("count", range.count());
+      rows.add_time("timestamp", range.timestamp);
+      rows.add_time("end_timestamp", range.end_timestamp);
+      rows.add_text("status", std::string(coverage_status_name(range.status)));
+      rows.add_text("reason", range.reason.empty() ? std::nullopt : std::optional(range.reason));
+    }
+  }
+  return rows.finish();
+}
+
 // --- the engine ---------------------------------------------------------------------------------------------------------
 
 class DuckEngine final : public Engine {
  public:
   DuckEngine(Lake& lake, const Log& log, const SchemaStore& schemas, const EngineOptions& options)
-      : lake_(lake), window_rows_max_(options.window_rows_max), window_threads_(options.threads), reader_(lake, log, schemas, {.bytes_max = options.tail_bytes_max}) {}
+      : lake_(lake), window_rows_max_(options.window_rows_max), window_threads_(options.threads), reader_(lake, log, schemas, {.bytes_max = options.tail_bytes_max}), coverage_(reader_.tail_of(kCoverage)) {}
 
   Status start(const EngineOptions& options) {
     const LakeOptions& lake = lake_.options();
@@ -377,6 +410,16 @@ class DuckEngine final : public Engine {
     K2_TRY(Question question, ask(query, cut, limits, {names.begin(), names.end()}));
     return std::move(question).run("SELECT symbol, exchange, " + sums + " FROM (" + question.rows +
                                    ") GROUP BY symbol, exchange ORDER BY symbol, exchange");
+  }
+
+  Result<std::unique_ptr<QueryResult>> coverage(const CoverageQuery& query, const Cut& cut, const QueryLimits& limits) override {
+    K2_TRY(const auto state, coverage_state(cut, limits));
+    return coverage_rows(*state, query);
+  }
+
+  Result<Completeness> completeness(const EventQuery& query, const Cut& cut, const QueryLimits& limits) override {
+    K2_TRY(const auto state, coverage_state(cut, limits));
+    return k2::completeness(*state, {query.symbols, query.exchange, channel_name(query.channel), query.start, query.end});
   }
 
   Result<std::unique_ptr<QueryResult>> stats(const Cut& cut) override {
@@ -505,6 +548,13 @@ class DuckEngine final : public Engine {
     return ordered_rows(table, std::move(parts), columns, query.order, query.limit, check);
   }
 
+  Result<std::shared_ptr<const CoverageState>> coverage_state(const Cut& cut, const QueryLimits& limits) {
+    return coverage_.at(cut, [&](const Cut& at) -> Result<std::unique_ptr<QueryResult>> {
+      K2_TRY(Question question, ask({.channel = Channel::kCoverage}, at, limits, column_names(kCoverage)));
+      return std::move(question).run("SELECT * FROM (" + question.rows + ") ORDER BY log_topic, log_partition, log_offset");
+    });
+  }
+
   Result<std::string> whole_table(const TableSpec& table, TableView view, std::vector<std::unique_ptr<TailSources::Handle>>& handles) {
     std::string conditions;
     add_condition(conditions, view.condition);
@@ -527,6 +577,7 @@ class DuckEngine final : public Engine {
   const int64_t window_rows_max_;
   const int window_threads_;
   HybridReader reader_;
+  CoverageReader coverage_;
   WindowReader windows_;
   TailSources sources_;  // outlive the database
   std::unique_ptr<DuckDatabase> database_;

@@ -26,6 +26,7 @@
 #include "log/log.h"
 #include "market/event.h"
 #include "market/schema_store.h"
+#include "query/coverage.h"
 #include "query/cut.h"
 #include "query/result.h"
 #include "table/lake.h"
@@ -62,6 +63,17 @@ struct EventQuery {
   std::vector<std::string> columns;  // of the channel's table, in this order; empty: all
 };
 
+/// Which resolved ranges of coverage; empty and nullopt mean all.
+struct CoverageQuery {
+  std::vector<std::string> symbols;
+  std::string exchange;
+  std::string channel;                   // "trades", "quotes"
+  std::optional<TimestampUs> start;      // ranges that end at or after it
+  std::optional<TimestampUs> end;        // ranges that begin before it
+  std::vector<CoverageStatus> statuses;
+  std::optional<int64_t> limit;
+};
+
 class Engine {
  public:
   /// `lake`, `log` and `schemas` outlive the engine. InvalidInput: an option DuckDB refuses. Unavailable: DuckDB cannot start.
@@ -90,6 +102,14 @@ class Engine {
   /// sum_quantity decimal(38,8) and sum_price_quantity decimal(38,16) (trades), or the same for bid_ and ask_ (quotes).
   [[nodiscard]] virtual Result<std::unique_ptr<QueryResult>> summary(const EventQuery& query, const Cut& cut,
                                                                      const QueryLimits& limits = {}) = 0;
+
+  /// What the statements of market_data.coverage come to (query/coverage.h), a row per range, by exchange, symbol, channel and first
+  /// sequence: exchange, symbol, channel, first_sequence, last_sequence, count, timestamp, end_timestamp, status, reason.
+  [[nodiscard]] virtual Result<std::unique_ptr<QueryResult>> coverage(const CoverageQuery& query, const Cut& cut,
+                                                                      const QueryLimits& limits = {}) = 0;
+
+  /// Whether the cut has all events of `query` (its channel, symbols, exchange, start, end): query/coverage.h, completeness().
+  [[nodiscard]] virtual Result<Completeness> completeness(const EventQuery& query, const Cut& cut, const QueryLimits& limits = {}) = 0;
 
   /// One row per table of the cut and one for the dead letters: name, rows (of the cut), table_rows, log_rows, files, size_bytes, snapshots,
   /// snapshot_id, committed (offsets, summed over partitions), log_end (likewise).

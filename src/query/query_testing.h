@@ -59,6 +59,7 @@ class TempDir {
 
 inline constexpr int64_t kMorningUs = 1'609'459'200'000'000;  // 2021-01-01T00:00:00Z
 inline const std::string kTradesTopic = "market.crypto.trades.binance";
+inline const std::string kCoverageTopic = "market.crypto.coverage.binance";
 inline const std::string kQuotesTopic = "market.equities.quotes.asx";
 
 /// The n-th trade of a market of six symbols, a second apart or less, some at the same microsecond; every kind of value occurs.
@@ -108,6 +109,7 @@ class World {
     log_ = must(LocalLog::open((dir_.path() / "log.db").string(), {.partitions = partitions}));
     trade_schema_ = must(log_->register_schema(kTradesTopic + "-value", trade_schema()));
     quote_schema_ = must(log_->register_schema(kQuotesTopic + "-value", quote_schema()));
+    coverage_schema_ = must(log_->register_schema(kCoverageTopic + "-value", coverage_schema()));
     must(Lake::init({.data_dir = dir_.path()}));
     lake_ = must(Lake::open({.data_dir = dir_.path()}));
     engine_options_ = engine_options;
@@ -142,6 +144,14 @@ class World {
       encode_quote(quote, quote_schema_, messages.emplace_back());
     }
     append(kQuotesTopic, keys, messages);
+  }
+  void coverage(const std::vector<Coverage>& statements) {
+    std::vector<std::string> keys, messages;
+    for (const Coverage& statement : statements) {
+      keys.push_back(statement.symbol);
+      encode_coverage(statement, coverage_schema_, messages.emplace_back());
+    }
+    append(kCoverageTopic, keys, messages);
   }
   void raw(const std::string& topic, std::string_view value) { append(topic, {"key"}, {std::string(value)}); }
 
@@ -185,7 +195,7 @@ class World {
   std::unique_ptr<Lake> lake_;
   EngineOptions engine_options_;
   std::unique_ptr<Engine> engine_;
-  int32_t trade_schema_ = 0, quote_schema_ = 0;
+  int32_t trade_schema_ = 0, quote_schema_ = 0, coverage_schema_ = 0;
   int64_t next_trade_ = 0, next_quote_ = 0;
 };
 
