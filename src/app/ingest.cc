@@ -12,7 +12,9 @@
 #include <thread>
 #include <unordered_map>
 
+#include "app/ingest_queue.h"
 #include "app/taken.h"
+#include "base/assert.h"
 #include "base/bytes.h"
 #include "base/crash_point.h"
 #include "base/logging.h"
@@ -28,40 +30,41 @@ using SteadyClock = std::chrono::steady_clock;
 
 constexpr int kConflictsMax = 1'000;  // in a row, on one batch: beyond it something other than a second writer is wrong
 
-/// One source. name, key, topic, schema_id and kind never change; the rest belongs to the append thread.
+/// What a source carries.
+enum class Carries : uint8_t { kTrades, kQuotes, kDeadLetters, kCoverage };
+
+/// The quotes of one source that were left out and not yet spoken of.
+struct ShedQuotes {
+  Quote first;  // what the statement needs of it
+  int64_t last_sequence = 0;
+  TimestampUs last_timestamp;
+  int64_t count = 0;
+};
+
+/// One source. name, key, topic, schema_id, carries and kind never change; shed belongs to the queue's lock, the rest to the append thread.
 struct Source {
   std::string name;
   std::string key;
   std::string topic;
   int32_t schema_id = 0;
+  Carries carries = Carries::kTrades;
   Taken::Kind kind = Taken::Kind::kSequences;
+
+  std::optional<ShedQuotes> shed;
 
   bool loaded = false;  // version and taken are what the log has, as far as we know
   int64_t version = 0;
   std::optional<Taken> taken;
   std::optional<Taken> working;  // taken and what the batch in hand adds
 
-  [[nodiscard]] bool is_dead_letter() const { return kind != Taken::Kind::kSequences; }
+  [[nodiscard]] bool is_event() const { return carries == Carries::kTrades || carries == Carries::kQuotes; }
 };
 
-struct Item {
-  Source* source;
-  uint64_t key;  // sequence or hash
-  size_t offset;
-  size_t size;
-  TimestampUs timestamp;
-};
+using Queue = IngestQueue<Source>;
+using Pending = Queue::Batch;
+using Item = Pending::Item;
 
-/// Encoded records in the order of their put().
-struct Pending {
-  std::string bytes;
-  std::vector<Item> items;
-
-  void clear() {
-    bytes.clear();
-    items.clear();
-  }
-};
+constexpr int64_t kHurryUs = 100'000;  // between two tries when whoever put is about to go
 
 /// What one append is to write, and for which sources.
 struct Plan {
@@ -71,6 +74,8 @@ struct Plan {
   int64_t events = 0;
   int64_t dead_letters = 0;
 };
+
+double breaker_value(CircuitBreaker::State state) { return static_cast<double>(state); }
 
 /// The process's counters of all that was ever ingested.
 struct IngestMetrics {
@@ -82,6 +87,17 @@ struct IngestMetrics {
   Counter& unknown = metrics().counter("k2_log_append_unknown_outcomes_total", "Appends whose outcome had to be looked up.");
   Counter& unavailable = metrics().counter("k2_log_append_retries_total", "Appends repeated because the log was unavailable.");
   Gauge& last_append = metrics().gauge("k2_log_last_append_timestamp_seconds", "When the last batch was appended.");
+  Gauge& breaker = metrics().gauge("k2_ingest_breaker_state", "The circuit breaker before the log: 0 closed, 1 half open, 2 open.");
+  Gauge& queue_bytes = metrics().gauge("k2_ingest_queue_bytes", "Encoded records that wait for the log.");
+  Counter& shed_trades = shed("trades");
+  Counter& shed_quotes = shed("quotes");
+  Counter& shed_others = shed("others");
+  Histogram& durable = metrics().histogram("k2_ingest_durable_seconds", "From receiving a batch's oldest record to its being durable.",
+                                           latency_bounds_seconds());
+
+  static Counter& shed(const char* channel) {
+    return metrics().counter("k2_ingest_shed_total", "Events left out because too much waited for the log.", {{"channel", channel}});
+  }
 };
 
 IngestMetrics& ingest_metrics() {
@@ -101,7 +117,12 @@ std::vector<Source*> sources_of(const Pending& batch) {
 }  // namespace
 
 struct Ingest::Impl {
-  Impl(Log& log_in, SchemaStore& schemas_in, const Options& options_in) : log(log_in), schemas(schemas_in), options(options_in) {}
+  Impl(Log& log_in, SchemaStore& schemas_in, const Options& options_in)
+      : log(log_in),
+        schemas(schemas_in),
+        options(options_in),
+        queue(options.records_max, options.bytes_max, options.queue_bytes_max),
+        breaker(options.breaker) {}
 
   Log& log;
   SchemaStore& schemas;
@@ -111,7 +132,9 @@ struct Ingest::Impl {
   std::condition_variable room;      // for put(): there is room, or it is over
   std::condition_variable work;      // for the append thread
   std::condition_variable progress;  // for flush()
-  Pending pending;
+  std::condition_variable trouble;   // for the append thread between two tries
+  Queue queue;
+  CircuitBreaker breaker;
   SteadyClock::time_point oldest_pending;
   std::deque<Source> sources;  // a deque: pointers stay
   std::unordered_map<std::string, Source*> source_by_name;
@@ -125,12 +148,16 @@ struct Ingest::Impl {
   std::jthread thread;
 
   // --- put --------------------------------------------------------------------------------------------------------------------
-  Result<Source*> source_of(std::string name, std::string_view key, std::string topic, std::string_view schema, Taken::Kind kind);
+  Result<Source*> source_of(std::string name, std::string_view key, std::string topic, std::string_view schema, Carries carries,
+                            Taken::Kind kind);
   Result<int32_t> schema_id_of(const std::string& subject, std::string_view schema);
-  template <class Encode>
-  Status put_item(Source* source, uint64_t key, TimestampUs timestamp, Encode encode);
+  template <class Encode, class Shed>
+  Status put_item(const Item& item, Encode encode, Shed shed);
   template <class Event>
-  Status put_event(const Event& event, Channel channel, void (*encode)(const Event&, int32_t, std::string&));
+  Status put_event(const Event& event, Channel channel, Taken::Kind kind, void (*encode)(const Event&, int32_t, std::string&));
+  Status put_coverage(const Coverage& coverage);
+  void shed_event(Source& source, const Trade& trade);
+  void shed_event(Source& source, const Quote& quote);
 
   // --- the append thread ------------------------------------------------------------------------------------------------------
   void run();
@@ -143,6 +170,8 @@ struct Ingest::Impl {
   Result<bool> landed(const Plan& plan);
   void adopt(const Plan& plan, const Pending& batch);
   bool back_off(int64_t& wait_us, SteadyClock::time_point deadline);
+  void note_breaker(const Status& outcome);
+  void state_what_was_shed();
   void fail(Error error);
 };
 
@@ -161,7 +190,7 @@ Result<int32_t> Ingest::Impl::schema_id_of(const std::string& subject, std::stri
 }
 
 Result<Source*> Ingest::Impl::source_of(std::string name, std::string_view key, std::string topic, std::string_view schema,
-                                        Taken::Kind kind) {
+                                        Carries carries, Taken::Kind kind) {
   {
     const std::scoped_lock lock(mutex);
     if (const auto found = source_by_name.find(name); found != source_by_name.end()) return found->second;
@@ -176,41 +205,89 @@ Result<Source*> Ingest::Impl::source_of(std::string name, std::string_view key, 
     source.key = key;
     source.topic = std::move(topic);
     source.schema_id = schema_id;
+    source.carries = carries;
     source.kind = kind;
     place->second = &source;
   }
   return place->second;
 }
 
-template <class Encode>
-Status Ingest::Impl::put_item(Source* source, uint64_t key, TimestampUs timestamp, Encode encode) {
+/// `item` lacks offset and size. `shed` is called instead of `encode` where it is left out.
+template <class Encode, class Shed>
+Status Ingest::Impl::put_item(const Item& item, Encode encode, Shed shed) {
   std::unique_lock lock(mutex);
-  room.wait(lock, [this] { return failure || (pending.items.size() < options.records_max && pending.bytes.size() < options.bytes_max); });
+  if (options.when_full == WhenFull::kWait) room.wait(lock, [this] { return failure || !queue.has_full_batch(); });
   if (failure) return std::unexpected(*failure);
+  if (options.when_full == WhenFull::kShed &&
+      !queue.admits(item.source->carries == Carries::kQuotes ? ShedClass::kQuotes : ShedClass::kOthers)) {
+    shed();
+    return {};
+  }
   K2_CRASH("C03");
-  const size_t offset = pending.bytes.size();
-  encode(pending.bytes);
-  if (pending.items.empty()) oldest_pending = SteadyClock::now();
-  pending.items.push_back({source, key, offset, pending.bytes.size() - offset, timestamp});
+  if (queue.empty()) oldest_pending = SteadyClock::now();
+  Pending& batch = queue.back();
+  const size_t offset = batch.bytes.size();
+  encode(batch.bytes);
+  batch.items.push_back(item);
+  batch.items.back().offset = offset;
+  batch.items.back().size = batch.bytes.size() - offset;
   ++put_count;
-  const size_t size = pending.items.size();
+  const size_t size = batch.items.size();
+  const bool is_full = queue.has_full_batch();
   lock.unlock();
-  if (size == 1 || size == options.records_hurry || size >= options.records_max) work.notify_one();
+  if (size == 1 || size == options.records_hurry || is_full) work.notify_one();
   return {};
 }
 
+void Ingest::Impl::shed_event(Source&, const Trade&) {
+  ++counts.trades_shed;
+  ingest_metrics().shed_trades.add();
+}
+
+void Ingest::Impl::shed_event(Source& source, const Quote& quote) {
+  ++counts.quotes_shed;
+  ingest_metrics().shed_quotes.add();
+  if (!source.shed) source.shed = ShedQuotes{quote, 0, {}, 0};
+  source.shed->last_sequence = std::max(source.shed->last_sequence, *quote.source_sequence);
+  source.shed->last_timestamp = quote.timestamp;
+  ++source.shed->count;
+}
+
 template <class Event>
-Status Ingest::Impl::put_event(const Event& event, Channel channel, void (*encode)(const Event&, int32_t, std::string&)) {
+Status Ingest::Impl::put_event(const Event& event, Channel channel, Taken::Kind kind,
+                               void (*encode)(const Event&, int32_t, std::string&)) {
   if (!event.source_sequence || *event.source_sequence < 0 || *event.source_sequence > kSequenceMax)
     return make_error(ErrorKind::kInvalidInput,
                       "ingest: " + event.exchange + "/" + event.symbol + ": an event needs a source_sequence of 0 to 2^62-1");
-  std::string name;
-  name.reserve(48);
-  name.append(event.exchange).append("/").append(event.symbol).append("/").append(channel_name(channel));
-  K2_TRY(Source* const source, source_of(std::move(name), event.symbol, topic_name(event.asset_class, channel, event.exchange),
-                                         event_schema(channel), Taken::Kind::kSequences));
-  return put_item(source, static_cast<uint64_t>(*event.source_sequence), event.ingestion_timestamp,
-                  [&](std::string& out) { encode(event, source->schema_id, out); });
+  K2_TRY(Source* const source,
+         source_of(event_source(event.exchange, event.symbol, channel), event.symbol, topic_name(event.asset_class, channel, event.exchange),
+                   event_schema(channel), channel == Channel::kTrades ? Carries::kTrades : Carries::kQuotes, kind));
+  K2_ASSERT(source->kind == kind);
+  const auto sequence = static_cast<uint64_t>(*event.source_sequence);
+  return put_item({source, sequence, sequence, 0, 0, event.ingestion_timestamp},
+                  [&](std::string& out) { encode(event, source->schema_id, out); }, [&] { shed_event(*source, event); });
+}
+
+Status Ingest::Impl::put_coverage(const Coverage& coverage) {
+  if (coverage.first_sequence < 0 || coverage.last_sequence < coverage.first_sequence || coverage.last_sequence > kSequenceMax)
+    return make_error(ErrorKind::kInvalidInput, "ingest: coverage of " + event_source(coverage.exchange, coverage.symbol, coverage.channel) +
+                                                    " needs sequences in order, of 0 to 2^62-1");
+  const bool settles = coverage.status == CoverageStatus::kNotIssued || coverage.status == CoverageStatus::kLost;
+  const std::string speaks_of = event_source(coverage.exchange, coverage.symbol, coverage.channel);
+  K2_TRY(Source* const source,
+         source_of(settles ? settled_source(coverage.exchange, coverage.symbol, coverage.channel) : "coverage/" + speaks_of, coverage.symbol,
+                   topic_name(coverage.asset_class, Channel::kCoverage, coverage.exchange), event_schema(Channel::kCoverage),
+                   Carries::kCoverage, settles ? Taken::Kind::kSequences : Taken::Kind::kLastHashes));
+  std::string record;
+  encode_coverage(coverage, source->schema_id, record);
+  const uint64_t hash = dead_letter_hash(0, record);
+  const auto first = settles ? static_cast<uint64_t>(coverage.first_sequence) : hash;
+  const auto last = settles ? static_cast<uint64_t>(coverage.last_sequence) : hash;
+  return put_item({source, first, last, 0, 0, coverage.ingestion_timestamp}, [&](std::string& out) { out += record; },
+                  [&] {
+                    ++counts.others_shed;
+                    ingest_metrics().shed_others.add();
+                  });
 }
 
 // --- the append thread ----------------------------------------------------------------------------------------------------------------
@@ -221,27 +298,54 @@ void Ingest::Impl::run() {
   while (take(batch)) {
     const Status written = write(batch);
     if (!written) return fail(written.error());
+    state_what_was_shed();
     const std::scoped_lock lock(mutex);
     done_count += batch.items.size();
     progress.notify_all();
   }
 }
 
-/// Waits for work and moves all of it into `batch`. False when closing and nothing is left.
+/// Waits for work and moves the oldest batch into `batch`. False when closing and nothing is left.
 bool Ingest::Impl::take(Pending& batch) {
-  batch.clear();
   std::unique_lock lock(mutex);
-  work.wait(lock, [this] { return closing || !pending.items.empty(); });
-  if (pending.items.empty()) return false;
+  work.wait(lock, [this] { return closing || !queue.empty(); });
+  if (queue.empty()) return false;
   const auto no_longer = oldest_pending + std::chrono::microseconds(options.linger_us);
   work.wait_until(lock, no_longer, [this] {
-    return closing || flush_to > done_count || pending.items.size() >= options.records_hurry ||
-           pending.bytes.size() >= options.bytes_max / 2;
+    return closing || flush_to > done_count || queue.has_full_batch() || queue.front_items() >= options.records_hurry ||
+           queue.front_bytes() >= options.bytes_max / 2;
   });
-  std::swap(batch, pending);
+  queue.take(batch);
+  oldest_pending = SteadyClock::now();  // of what is left: it has waited, and lingers no more than anything new
+  ingest_metrics().queue_bytes.set(static_cast<double>(queue.memory()));
   lock.unlock();
   room.notify_all();
   return true;
+}
+
+/// The quotes that were left out, once all is well again. Trades need no such row: their numbers are missed by the gap filler.
+void Ingest::Impl::state_what_was_shed() {
+  std::vector<ShedQuotes> stretches;
+  {
+    const std::scoped_lock lock(mutex);
+    if (counts.quotes_shed == 0 || (!queue.admits(ShedClass::kQuotes) && !closing)) return;
+    for (Source& source : sources)
+      if (source.shed) stretches.push_back(*std::exchange(source.shed, std::nullopt));
+  }
+  for (const ShedQuotes& stretch : stretches) {
+    const Coverage statement = {.exchange = stretch.first.exchange,
+                                .symbol = stretch.first.symbol,
+                                .asset_class = stretch.first.asset_class,
+                                .channel = Channel::kQuotes,
+                                .first_sequence = *stretch.first.source_sequence,
+                                .last_sequence = std::max(stretch.last_sequence, *stretch.first.source_sequence),
+                                .timestamp = stretch.first.timestamp,
+                                .end_timestamp = stretch.last_timestamp,
+                                .status = CoverageStatus::kLost,
+                                .reason = "shed: " + std::to_string(stretch.count) + " quotes left out, the log could not take them in time",
+                                .ingestion_timestamp = system_clock().now()};
+    if (const Status put = put_coverage(statement); !put) log_warning("shed_not_stated", {{"error", put.error().message}});
+  }
 }
 
 Status Ingest::Impl::load_positions(const std::vector<Source*>& touched) {
@@ -269,9 +373,10 @@ Plan Ingest::Impl::make_plan(const Pending& batch, const std::vector<Source*>& t
   for (Source* source : touched) source->working = source->taken->next_batch();
   for (const Item& item : batch.items) {
     Source& source = *item.source;
-    if (!source.working->insert(item.key)) continue;
+    if (!source.working->insert(item.key, item.key_last)) continue;
     plan.records.push_back({source.topic, source.key, std::string_view(batch.bytes).substr(item.offset, item.size), item.timestamp});
-    (source.is_dead_letter() ? plan.dead_letters : plan.events) += 1;
+    if (source.is_event()) ++plan.events;
+    else if (source.carries == Carries::kDeadLetters) ++plan.dead_letters;
     if (plan.sources.empty() || plan.sources.back() != &source) plan.sources.push_back(&source);
   }
   std::ranges::sort(plan.sources);
@@ -293,13 +398,17 @@ Result<bool> Ingest::Impl::landed(const Plan& plan) {
 
 void Ingest::Impl::adopt(const Plan& plan, const Pending& batch) {
   int64_t dead_letters = 0;
-  for (const Item& item : batch.items) dead_letters += item.source->is_dead_letter() ? 1 : 0;
+  int64_t events = 0;
+  for (const Item& item : batch.items) {
+    dead_letters += item.source->carries == Carries::kDeadLetters ? 1 : 0;
+    events += item.source->is_event() ? 1 : 0;
+  }
   for (Source* source : plan.sources) {
     std::swap(source->taken, source->working);
     ++source->version;
   }
   const std::scoped_lock lock(mutex);
-  const int64_t duplicates = static_cast<int64_t>(batch.items.size()) - dead_letters - plan.events;
+  const int64_t duplicates = events - plan.events;
   ingest_metrics().events.add(static_cast<uint64_t>(plan.events));
   ingest_metrics().duplicates.add(static_cast<uint64_t>(duplicates));
   ingest_metrics().dead_letters.add(static_cast<uint64_t>(plan.dead_letters));
@@ -312,17 +421,36 @@ void Ingest::Impl::adopt(const Plan& plan, const Pending& batch) {
   counts.last_append_us = system_clock().now().us;
   ingest_metrics().batches.add();
   ingest_metrics().last_append.set(static_cast<double>(counts.last_append_us) / 1e6);
+  const int64_t received_us = batch.items.front().timestamp.us;
+  if (received_us > 0) ingest_metrics().durable.observe(static_cast<double>(std::max<int64_t>(0, counts.last_append_us - received_us)) / 1e6);
 }
 
-/// Waits, twice as long each time. False when it is time to give up.
+/// Waits, twice as long each time, or as long as the breaker says. False when it is time to give up.
 bool Ingest::Impl::back_off(int64_t& wait_us, SteadyClock::time_point deadline) {
   std::unique_lock lock(mutex);
   if (hurry_since) deadline = std::min(deadline, *hurry_since + std::chrono::microseconds(options.retry_closing_us));
   if (SteadyClock::now() >= deadline) return false;
-  lock.unlock();
-  std::this_thread::sleep_for(std::chrono::microseconds(wait_us));
-  wait_us = std::min(wait_us * 2, options.backoff_max_us);
+  const bool was_hurrying = hurry_since.has_value();
+  int64_t us = breaker.wait_us(system_clock().monotonic_ns() / 1000);
+  if (us == 0) {
+    us = wait_us;
+    wait_us = std::min(wait_us * 2, options.backoff_max_us);
+  }
+  if (was_hurrying) us = std::min(us, kHurryUs);
+  trouble.wait_until(lock, std::min(deadline, SteadyClock::now() + std::chrono::microseconds(us)),
+                     [&] { return hurry_since.has_value() != was_hurrying; });
   return true;
+}
+
+void Ingest::Impl::note_breaker(const Status& outcome) {
+  const std::scoped_lock lock(mutex);
+  const CircuitBreaker::State before = breaker.state();
+  const int64_t now_us = system_clock().monotonic_ns() / 1000;
+  if (outcome) breaker.succeeded();
+  else if (outcome.error().kind == ErrorKind::kUnavailable || outcome.error().kind == ErrorKind::kUnknownOutcome) breaker.failed(now_us);
+  ingest_metrics().breaker.set(breaker_value(breaker.state()));
+  if (before == breaker.state()) return;
+  log_warning("log_breaker", {{"from", breaker_state_name(before)}, {"to", breaker_state_name(breaker.state())}});
 }
 
 /// One try. `in_doubt` is a plan of this batch whose append may or may not have happened.
@@ -359,6 +487,7 @@ Status Ingest::Impl::write(const Pending& batch) {
   std::optional<Plan> in_doubt;
   while (true) {
     const Status outcome = try_write(batch, touched, in_doubt);
+    note_breaker(outcome);
     if (outcome) return {};
     const ErrorKind kind = outcome.error().kind;
     note_trouble(outcome.error());
@@ -422,14 +551,27 @@ Ingest::~Ingest() {
   impl_->thread.join();
 }
 
-Status Ingest::put(const Trade& trade) { return impl_->put_event<Trade>(trade, Channel::kTrades, encode_trade); }
-Status Ingest::put(const Quote& quote) { return impl_->put_event<Quote>(quote, Channel::kQuotes, encode_quote); }
+Status Ingest::put(const Trade& trade) {
+  return impl_->put_event<Trade>(trade, Channel::kTrades, Taken::Kind::kSequences, encode_trade);
+}
+
+Status Ingest::put(const Quote& quote, Numbering numbering) {
+  const auto kind = numbering == Numbering::kRising ? Taken::Kind::kHighest : Taken::Kind::kSequences;
+  return impl_->put_event<Quote>(quote, Channel::kQuotes, kind, encode_quote);
+}
+
+Status Ingest::put(const Coverage& coverage) { return impl_->put_coverage(coverage); }
 
 Status Ingest::put(const DeadLetter& letter, const DeadLetterIdentity& identity) {
   const auto kind = identity.remember ? Taken::Kind::kHashes : Taken::Kind::kLastHashes;
-  K2_TRY(Source* const source, impl_->source_of(identity.source, "", std::string(kDeadLetterTopic), dead_letter_schema(), kind));
-  return impl_->put_item(source, identity.hash, letter.ingestion_timestamp,
-                         [&](std::string& out) { encode_dead_letter(letter, source->schema_id, out); });
+  K2_TRY(Source* const source,
+         impl_->source_of(identity.source, "", std::string(kDeadLetterTopic), dead_letter_schema(), Carries::kDeadLetters, kind));
+  return impl_->put_item({source, identity.hash, identity.hash, 0, 0, letter.ingestion_timestamp},
+                         [&](std::string& out) { encode_dead_letter(letter, source->schema_id, out); },
+                         [&] {
+                           ++impl_->counts.others_shed;
+                           ingest_metrics().shed_others.add();
+                         });
 }
 
 Status Ingest::flush() {
@@ -445,12 +587,15 @@ Status Ingest::flush() {
 void Ingest::stop_waiting() {
   const std::scoped_lock lock(impl_->mutex);
   if (!impl_->hurry_since) impl_->hurry_since = SteadyClock::now();
+  impl_->trouble.notify_all();
 }
 
 Ingest::Counts Ingest::counts() const {
   const std::scoped_lock lock(impl_->mutex);
   Counts counts = impl_->counts;
   counts.pending = static_cast<int64_t>(impl_->put_count - impl_->done_count);
+  counts.queue_bytes = static_cast<int64_t>(impl_->queue.memory());
+  counts.breaker = impl_->breaker.state();
   return counts;
 }
 

@@ -7,8 +7,14 @@
 //
 //   source of an event         "<exchange>/<symbol>/<channel>"          position: SequenceRanges
 //   source of a dead letter    "dead_letter/<kind>/<name>"              position: hashes (app/taken.h)
+//   source of a coverage row   "settled/<exchange>/<symbol>/<channel>"  position: SequenceRanges, for rows that say not issued or lost;
+//                              "coverage/<exchange>/<symbol>/<channel>" position: hashes, for all others
 //
-// Limits: the pending batch holds records_max records or bytes_max bytes; then put() waits (back-pressure: the feed stops reading).
+// Limits: a batch holds records_max records or bytes_max bytes. When that much waits, put() waits as well (kWait: back-pressure, right for
+// files), or more batches queue up to queue_bytes_max and then events are left out, quotes before trades (kShed, app/ingest_queue.h: right for a
+// socket, whose venue cuts off who does not read). What is left out is counted; of trades it is a hole in the source's position, which the gap filler finds;
+// of quotes a coverage row says so when the log is back.
+// A log that fails is asked through a circuit breaker (app/circuit_breaker.h).
 // Thread rule: put(), flush(), counts() from any thread; a source's events keep the order of its put() calls.
 // Durable: what flush() acknowledged.
 #pragma once
@@ -18,8 +24,10 @@
 #include <string>
 #include <string_view>
 
+#include "app/circuit_breaker.h"
 #include "base/result.h"
 #include "log/log.h"
+#include "market/coverage.h"
 #include "market/event.h"
 #include "market/schema_store.h"
 
@@ -35,9 +43,20 @@ struct DeadLetterIdentity {
 /// The first 64 bits of SHA-256 over "<line number>\n<raw>".
 [[nodiscard]] uint64_t dead_letter_hash(int64_t line_number, std::string_view raw);
 
+/// How a source numbers its events.
+enum class Numbering : uint8_t {
+  kEach,    // every number matters: the position remembers each one, whatever order they come in
+  kRising,  // numbers have holes by nature: the position is the highest, and an event that comes with a lower one is dropped
+};
+
 class Ingest {
  public:
+  enum class WhenFull : uint8_t { kWait, kShed };
+
   struct Options {
+    WhenFull when_full = WhenFull::kWait;
+    size_t queue_bytes_max = 64 << 20;     // kShed: of encoded records that wait
+    CircuitBreaker::Policy breaker = {};
     size_t records_max = 16'384;
     size_t bytes_max = 8 << 20;
     size_t records_hurry = 4'096;          // the append thread no longer lingers from here on
@@ -59,6 +78,11 @@ class Ingest {
     int64_t retries = 0;           // because the log was unavailable
     int64_t last_append_us = 0;    // wall clock, microseconds since the epoch; 0: none yet
     int64_t pending = 0;           // records put and not yet proven durable
+    int64_t queue_bytes = 0;       // of those that no append has been begun with
+    int64_t trades_shed = 0;       // left out because too much waited
+    int64_t quotes_shed = 0;
+    int64_t others_shed = 0;       // dead letters and coverage rows
+    CircuitBreaker::State breaker = CircuitBreaker::State::kClosed;
   };
 
   /// `log` and `schemas` outlive it.
@@ -69,12 +93,16 @@ class Ingest {
   Ingest(const Ingest&) = delete;
   Ingest& operator=(const Ingest&) = delete;
 
-  /// Queues one event; waits while the batch is full, and, at a source's first event, while the schemas are away. InvalidInput: no
-  /// source_sequence, or one beyond 62 bits. Otherwise the schema store's error, or the one that ended the append thread: the event is
-  /// then not in the log.
+  /// Queues one event; waits or leaves it out while too much waits, as the options say, and waits, at a source's first event, while the schemas
+  /// are away. InvalidInput: no source_sequence, or one beyond 62 bits. Otherwise the schema store's error, or the one that ended the append thread: the
+  /// event is then not in the log.
   [[nodiscard]] Status put(const Trade& trade);
-  [[nodiscard]] Status put(const Quote& quote);
+  [[nodiscard]] Status put(const Quote& quote, Numbering numbering = Numbering::kEach);
   [[nodiscard]] Status put(const DeadLetter& letter, const DeadLetterIdentity& identity);
+  /// A statement about sequence numbers. One that says not issued or lost takes them into the settled position, in the transaction that appends it, and is
+  /// appended only if some of them were not there yet; any other is appended once, also when an append is repeated. InvalidInput: numbers out of
+  /// order or beyond 62 bits.
+  [[nodiscard]] Status put(const Coverage& coverage);
 
   /// Returns when everything put before is durable or known to have been there; the append thread's error otherwise.
   [[nodiscard]] Status flush();

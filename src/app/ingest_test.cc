@@ -8,6 +8,7 @@
 #include <set>
 #include <thread>
 
+#include "app/ingest_queue.h"
 #include "app/taken.h"
 #include "base/logging.h"
 
@@ -298,6 +299,104 @@ TEST_F(IngestTest, AStreamsDeadLettersAreToldApartOnlyForRetries) {
   }
   EXPECT_EQ(log_.values["market.dead_letter"].size(), 3u);
   EXPECT_EQ(log_.position("dead_letter/feed/binance").value, "0000000000000003");
+}
+
+Quote quote(int64_t id) {
+  Quote out;
+  out.symbol = "BTCUSDT";
+  out.exchange = "binance";
+  out.asset_class = AssetClass::kCrypto;
+  out.source_sequence = id;
+  return out;
+}
+
+Coverage coverage(CoverageStatus status, int64_t first, int64_t last) {
+  return {.exchange = "binance", .symbol = "BTCUSDT", .first_sequence = first, .last_sequence = last, .status = status};
+}
+
+TEST_F(IngestTest, RisingNumbersNeedOneNumberHoweverManyHoles) {
+  for (const int64_t id : {10, 20, 15, 20, 21}) ASSERT_TRUE(ingest().put(quote(id), Numbering::kRising));
+  ASSERT_TRUE(ingest().flush());
+  EXPECT_EQ(log_.values["market.crypto.quotes.binance"].size(), 3u);
+  EXPECT_EQ(log_.position("binance/BTCUSDT/quotes").value, "<=21");
+  restart();
+  for (const int64_t id : {21, 19, 30}) ASSERT_TRUE(ingest().put(quote(id), Numbering::kRising));
+  ASSERT_TRUE(ingest().flush());
+  EXPECT_EQ(log_.values["market.crypto.quotes.binance"].size(), 4u);
+}
+
+TEST_F(IngestTest, APositionOfAnotherNumberingStops) {
+  ASSERT_TRUE(ingest().put(quote(10)));
+  ASSERT_TRUE(ingest().flush());
+  restart();
+  ASSERT_TRUE(ingest().put(quote(11), Numbering::kRising));
+  EXPECT_EQ(ingest().flush().error().kind, ErrorKind::kCorrupt);
+}
+
+TEST_F(IngestTest, WhatWillNotComeIsSettledWithItsRow) {
+  ASSERT_TRUE(ingest().put(coverage(CoverageStatus::kNotIssued, 5, 9)));
+  ASSERT_TRUE(ingest().put(coverage(CoverageStatus::kLost, 20, 20)));
+  ASSERT_TRUE(ingest().put(coverage(CoverageStatus::kNotIssued, 6, 8)));  // said already
+  ASSERT_TRUE(ingest().flush());
+  EXPECT_EQ(log_.position("settled/binance/BTCUSDT/trades").value, "5-9,20");
+  EXPECT_EQ(log_.values["market.crypto.coverage.binance"].size(), 2u);
+  EXPECT_EQ(ingest().put(coverage(CoverageStatus::kLost, 9, 8)).error().kind, ErrorKind::kInvalidInput);
+}
+
+TEST_F(IngestTest, AStatementIsMadeOnceWhateverBecomesOfItsAppend) {
+  log_.fault = [](int n) { return n == 1 ? FakeLog::Fault::kLostAfter : FakeLog::Fault::kNone; };
+  ASSERT_TRUE(ingest().put(coverage(CoverageStatus::kObserved, 5, 9)));
+  ASSERT_TRUE(ingest().flush());
+  EXPECT_EQ(log_.values["market.crypto.coverage.binance"].size(), 1u);
+}
+
+// A log that is away for long: quotes are left out before trades, no more is kept than the queue may hold, nothing blocks, and the log's
+// return brings what was kept and a row for the quotes.
+TEST_F(IngestTest, ALiveFeedLeavesOutQuotesThenTrades) {
+  std::atomic<bool> away = true;
+  log_.fault = [&](int) { return away ? FakeLog::Fault::kUnavailable : FakeLog::Fault::kNone; };
+  options_.when_full = Ingest::WhenFull::kShed;
+  options_.queue_bytes_max = 100'000;
+  options_.records_max = 64;
+  options_.retry_for_us = 3'600'000'000;
+  options_.breaker = {.failures_to_open = 2, .successes_to_close = 1, .open_first_us = 1'000, .open_max_us = 2'000};
+  int64_t trades_before_quotes_were_shed = 0;
+  for (int64_t id = 0; id < 5'000; ++id) {
+    ASSERT_TRUE(ingest().put(trade(id)));
+    ASSERT_TRUE(ingest().put(quote(id), Numbering::kRising));
+    if (ingest().counts().quotes_shed == 0) trades_before_quotes_were_shed = id + 1;
+    EXPECT_LT(ingest().counts().queue_bytes, 101'000);
+  }
+  const Ingest::Counts full = ingest().counts();
+  EXPECT_GT(full.trades_shed, 0);
+  EXPECT_GT(full.quotes_shed, full.trades_shed);
+  EXPECT_LT(trades_before_quotes_were_shed, 5'000 - full.trades_shed);
+  while (ingest().counts().breaker == CircuitBreaker::State::kClosed) std::this_thread::yield();
+  away = false;
+  ASSERT_TRUE(ingest().flush());
+  ASSERT_TRUE(ingest().flush());  // and the rows about what was left out
+  const auto trades_kept = static_cast<int64_t>(stored());
+  EXPECT_EQ(trades_kept + full.trades_shed, 5'000);
+  EXPECT_EQ(static_cast<int64_t>(log_.values["market.crypto.quotes.binance"].size()) + full.quotes_shed, 5'000);
+  EXPECT_EQ(log_.values["market.crypto.coverage.binance"].size(), 1u);
+  EXPECT_EQ(log_.position("settled/binance/BTCUSDT/quotes").value,
+            std::to_string(trades_before_quotes_were_shed) + "-4999");
+  EXPECT_EQ(ingest().counts().breaker, CircuitBreaker::State::kClosed);
+}
+
+TEST(IngestQueue, TheMarksKeepADistance) {
+  Watermark mark(100, 50);
+  EXPECT_FALSE(mark.update(99));
+  EXPECT_TRUE(mark.update(100));
+  EXPECT_TRUE(mark.update(50));
+  EXPECT_FALSE(mark.update(49));
+  EXPECT_FALSE(mark.update(99));
+}
+
+TEST(TakenTest, TheHighestNumberIsReadExactlyAsWritten) {
+  for (const char* text : {"", "<=0", "<=9000"}) EXPECT_EQ(Taken::parse(Taken::Kind::kHighest, text)->to_string(), text);
+  for (const char* text : {"9000", "<=", "<=-1", "<=09", "<=1,2", "<=99999999999999999999"})
+    EXPECT_FALSE(Taken::parse(Taken::Kind::kHighest, text)) << text;
 }
 
 TEST(TakenTest, HashesAreReadExactlyAsWritten) {

@@ -4,10 +4,13 @@
 #include <charconv>
 #include <cstdio>
 
+#include "base/assert.h"
+
 namespace k2 {
 namespace {
 
 constexpr size_t kHashDigits = 16;
+constexpr std::string_view kHighestMark = "<=";
 
 std::string hash_text(uint64_t hash) {
   char text[kHashDigits + 1];
@@ -25,6 +28,12 @@ Result<Taken> Taken::parse(Kind kind, std::string_view text) {
     taken.sequences_ = *std::move(sequences);
     return taken;
   }
+  if (kind == Kind::kHighest) {
+    const std::string_view digits = text.substr(std::min(text.size(), kHighestMark.size()));
+    std::from_chars(digits.data(), digits.data() + digits.size(), taken.highest_);
+    if (taken.highest_ >= -1 && taken.to_string() == text) return taken;
+    return make_error(ErrorKind::kCorrupt, "position: cannot read highest number \"" + std::string(text.substr(0, 64)) + "\"");
+  }
   for (size_t at = 0; at < text.size(); at += kHashDigits + 1) {
     uint64_t hash = 0;
     const std::string_view digits = text.substr(at, kHashDigits);
@@ -40,6 +49,7 @@ Result<Taken> Taken::parse(Kind kind, std::string_view text) {
 
 std::string Taken::to_string() const {
   if (kind_ == Kind::kSequences) return sequences_.to_string();
+  if (kind_ == Kind::kHighest) return highest_ < 0 ? "" : std::string(kHighestMark) + std::to_string(highest_);
   std::string text;
   for (const uint64_t hash : hashes_) text += (text.empty() ? "" : ",") + hash_text(hash);
   return text;
@@ -47,11 +57,22 @@ std::string Taken::to_string() const {
 
 bool Taken::insert(uint64_t key) {
   if (kind_ == Kind::kSequences) return sequences_.insert(static_cast<int64_t>(key));
+  if (kind_ == Kind::kHighest) {
+    if (static_cast<int64_t>(key) <= highest_) return false;
+    highest_ = static_cast<int64_t>(key);
+    return true;
+  }
   if (std::ranges::binary_search(previous_, key)) return false;
   const auto at = std::ranges::lower_bound(hashes_, key);
   if (at != hashes_.end() && *at == key) return false;
   hashes_.insert(at, key);
   return true;
+}
+
+bool Taken::insert(uint64_t first, uint64_t last) {
+  if (first == last) return insert(first);
+  K2_ASSERT(kind_ == Kind::kSequences);
+  return sequences_.insert(SequenceRanges::Range{static_cast<int64_t>(first), static_cast<int64_t>(last)});
 }
 
 Taken Taken::next_batch() const {

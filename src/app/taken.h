@@ -3,6 +3,7 @@
 //   kSequences   "5-9,12"                     sequence numbers, as SequenceRanges writes them; never forgets
 //   kHashes      "00c0ffee00c0ffee,..."       64-bit hashes, 16 hexadecimal digits each, sorted; never forgets
 //   kLastHashes  the same                     only the last batch's hashes: enough to learn whether an append of unknown outcome landed
+//   kHighest     "<=9000"                     the highest sequence number; lower ones count as taken. For numbers that have holes by nature
 //
 // Thread rule: a value type.
 #pragma once
@@ -19,7 +20,7 @@ namespace k2 {
 
 class Taken {
  public:
-  enum class Kind : uint8_t { kSequences, kHashes, kLastHashes };
+  enum class Kind : uint8_t { kSequences, kHashes, kLastHashes, kHighest };
 
   explicit Taken(Kind kind) : kind_(kind) {}
 
@@ -29,6 +30,8 @@ class Taken {
 
   /// Takes `key`; false if it was taken already. A sequence is below 2^62.
   bool insert(uint64_t key);
+  /// kSequences: takes all of them; false if all were taken already.
+  bool insert(uint64_t first, uint64_t last);
 
   /// What to start the next batch with: everything taken so far; kLastHashes remembers it for insert() but no longer writes it.
   [[nodiscard]] Taken next_batch() const;
@@ -36,6 +39,7 @@ class Taken {
  private:
   Kind kind_;
   SequenceRanges sequences_;
+  int64_t highest_ = -1;            // kHighest; -1: none yet
   std::vector<uint64_t> hashes_;    // sorted
   std::vector<uint64_t> previous_;  // kLastHashes: the batch before; sorted
 };
