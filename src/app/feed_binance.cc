@@ -105,7 +105,7 @@ class FrameIngest final : public FrameSink {
   Status take(const BinanceFrame& frame) {
     switch (frame.kind) {
       case BinanceFrame::Kind::kTrade: return ingest_.put(frame.trade);
-      case BinanceFrame::Kind::kQuote: return ingest_.put(frame.quote);
+      case BinanceFrame::Kind::kQuote: return ingest_.put(frame.quote, Numbering::kRising);
       case BinanceFrame::Kind::kReply:
         if (frame.reply.is_error) refused(frame.reply);
         return {};

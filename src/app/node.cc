@@ -83,6 +83,7 @@ Status Node::Impl::start() {
   if (options.feed) {
     Ingest::Options ingest_options;
     ingest_options.retry_for_us = kForeverUs;
+    ingest_options.when_full = Ingest::WhenFull::kShed;  // a socket that is not read is cut off by its venue
     ingest = std::make_unique<Ingest>(*log, *log, ingest_options);
     K2_TRY(feed, BinanceSource::start(config, *ingest, {.trust = options.trust, .on_failure = options.on_failure}));
   }
@@ -201,6 +202,9 @@ std::string Node::Impl::health_json() const {
                      {"duplicates", counts.events_duplicate},
                      {"dead_letters", counts.dead_letters_appended},
                      {"pending", counts.pending},
+                     {"queue_bytes", counts.queue_bytes},
+                     {"shed", {{"trades", counts.trades_shed}, {"quotes", counts.quotes_shed}, {"others", counts.others_shed}}},
+                     {"breaker", std::string(breaker_state_name(counts.breaker))},
                      {"last_append", counts.last_append_us == 0 ? Json() : Json(format_rfc3339({counts.last_append_us}))}};
   }
   out["tables"] = Json::array({table_health(Channel::kTrades), table_health(Channel::kQuotes)});
