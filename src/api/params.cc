@@ -10,6 +10,7 @@ namespace {
 
 constexpr size_t kTextBytesMax = 256;  // of a symbol or a venue's name
 constexpr size_t kSymbolsMax = 1'000;
+constexpr size_t kStatusesMax = 16;
 
 bool read_count(std::string_view text, int64_t at_least, int64_t at_most, int64_t& count) {
   const auto read = std::from_chars(text.data(), text.data() + text.size(), count);
@@ -82,6 +83,22 @@ bool set_channel(RequestQuery& query, std::string_view value, TimestampUs) {
   return value == "quotes" || value == "trades";
 }
 
+bool set_coverage_channel(RequestQuery& query, std::string_view value, TimestampUs) {
+  query.coverage_channel = value;
+  return value == "quotes" || value == "trades";
+}
+
+bool set_status(RequestQuery& query, std::string_view value, TimestampUs) {
+  while (true) {
+    const size_t comma = std::min(value.find(','), value.size());
+    const auto status = parse_coverage_status(value.substr(0, comma));
+    if (!status || query.statuses.size() >= kStatusesMax) return false;
+    query.statuses.push_back(*status);
+    if (comma == value.size()) return true;
+    value.remove_prefix(comma + 1);
+  }
+}
+
 constexpr std::string_view kTimeAllowed = "a time: 2014-03-10, 2014-03-10T09:30:00Z, -15m, or microseconds since 1970";
 
 constexpr Param kSymbol{"symbol", "a symbol, several by comma or by repeating it", true, set_symbol};
@@ -89,14 +106,32 @@ constexpr Param kFormat{"format", "json, ndjson, csv, arrow or parquet", false, 
 constexpr Param kTimes{"times", "rfc3339 or us", false, set_times};
 constexpr Param kReadToken{"read_token", "the read_token of an earlier answer", false, set_read_token};
 
+constexpr Param kExchange{"exchange", "a venue's name: asx, binance", false, set_exchange};
+constexpr Param kStart{"start", kTimeAllowed, false, set_start};
+constexpr Param kEnd{"end", kTimeAllowed, false, set_end};
+constexpr Param kLimit{"limit", "a number of rows from 1 to 1000000", false, set_limit};
+
 constexpr Param kEventParams[] = {
     kSymbol,
-    {"exchange", "a venue's name: asx, binance", false, set_exchange},
-    {"start", kTimeAllowed, false, set_start},
-    {"end", kTimeAllowed, false, set_end},
+    kExchange,
+    kStart,
+    kEnd,
     {"window_minutes", "a number of minutes from 1 to 525600, in place of start", false, set_window},
-    {"limit", "a number of rows from 1 to 1000000", false, set_limit},
+    kLimit,
     {"order", "newest (first) or oldest (first)", false, set_order},
+    kFormat,
+    kTimes,
+    kReadToken,
+};
+
+constexpr Param kCoverageParams[] = {
+    kSymbol,
+    kExchange,
+    {"channel", "trades or quotes", false, set_coverage_channel},
+    kStart,
+    kEnd,
+    {"status", "observed, backfilled, not_issued, open or lost, several by comma or by repeating it", true, set_status},
+    kLimit,
     kFormat,
     kTimes,
     kReadToken,
@@ -119,6 +154,7 @@ size_t count_of(const QueryParams& given, std::string_view name) {
 
 std::span<const Param> event_params() { return kEventParams; }
 std::span<const Param> symbol_params() { return kSymbolParams; }
+std::span<const Param> coverage_params() { return kCoverageParams; }
 std::span<const Param> stream_params() { return kStreamParams; }
 
 std::expected<RequestQuery, ParamError> read_params(std::span<const Param> params, const QueryParams& given, TimestampUs now) {

@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/time.h"
 #include "net/http_server.h"
@@ -25,6 +26,8 @@ struct RequestQuery {
   std::optional<Format> format;         // ?format=, else the Accept header decides
   std::string read_token;
   FormatOptions options;
+  std::string coverage_channel;         // empty: all
+  std::vector<CoverageStatus> statuses; // empty: all
 };
 
 inline constexpr int64_t kLimitDefault = 1'000;
@@ -44,6 +47,7 @@ struct ParamError {
 
 [[nodiscard]] std::span<const Param> event_params();
 [[nodiscard]] std::span<const Param> symbol_params();
+[[nodiscard]] std::span<const Param> coverage_params();
 [[nodiscard]] std::span<const Param> stream_params();
 
 /// Reads them all. An error names the parameter and what is allowed.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "api/complete.h"
 #include "api/page.h"
 #include "api/params.h"
 #include "api/problem.h"
@@ -42,29 +43,40 @@ class PeekedResult final : public QueryResult {
   bool is_at_end_ = false;
 };
 
+/// What a question was answered with.
+struct Answer {
+  std::unique_ptr<QueryResult> result;     // with a row more than `limit`, if there is one
+  std::optional<int64_t> limit;            // nullopt: all rows
+  std::optional<Completeness> completeness;  // nullopt: nothing is said of it
+};
+
 /// One answer over rows: what to write, and what goes around it.
 struct Rows {
-  std::unique_ptr<QueryResult> result;
+  LimitedResult result;
   Format format = Format::kJson;
   FormatOptions options;
-  std::optional<int64_t> limit;
+  std::optional<Completeness> completeness;
   std::string token;
 
   /// Writes the whole body.
   Status write_to(const Sink& sink) {
     if (format == Format::kJson) K2_RETURN_IF_ERROR(sink("{\"data\":"));
-    K2_TRY(const int64_t count, write(*result, format, options, sink));
+    K2_TRY(const int64_t count, write(result, format, options, sink));
     if (format != Format::kJson) return {};
-    const bool truncated = limit && count >= *limit;
-    return sink(",\"count\":" + std::to_string(count) + ",\"truncated\":" + (truncated ? "true" : "false") + ",\"read_token\":\"" + token +
-                "\"}\n");
+    std::string rest = ",\"count\":" + std::to_string(count) + ",\"truncated\":" + (result.has_more() ? "true" : "false");
+    if (completeness) rest += "," + complete_json(*completeness, options.integer_times);
+    return sink(rest + ",\"read_token\":\"" + token + "\"}\n");
   }
-  [[nodiscard]] HttpHeaders headers() const { return {{"K2-Read-Token", token}, {"Cache-Control", "no-store"}}; }
+  [[nodiscard]] HttpHeaders headers() const {
+    HttpHeaders headers{{"K2-Read-Token", token}, {"Cache-Control", "no-store"}};
+    if (completeness) headers.add("K2-Complete", std::string(complete_word(*completeness)));
+    return headers;
+  }
 };
 
 void write_stream(const std::shared_ptr<Rows>& rows, const std::shared_ptr<HttpStream>& stream) {
   const Status done = rows->write_to([&](std::string_view bytes) { return stream->write(bytes); });
-  rows->result.reset();
+  rows->result = LimitedResult(nullptr, 0);  // lets go of what the answer stood on
   if (done) return stream->finish();
   if (!stream->is_closed()) log_warning("answer_torn", {{"error", done.error().message}});
   stream->abort();
@@ -95,6 +107,7 @@ struct ApiServer::Impl final : HttpHandler {
   HttpReply answer_trades(const HttpRequest& request) { return answer_events(request, Channel::kTrades); }
   HttpReply answer_quotes(const HttpRequest& request) { return answer_events(request, Channel::kQuotes); }
   HttpReply answer_events(const HttpRequest& request, Channel channel);
+  HttpReply answer_coverage(const HttpRequest& request);
   HttpReply answer_symbols(const HttpRequest& request);
   HttpReply answer_stream(const HttpRequest& request);
   HttpReply answer_health(const HttpRequest&) { return text_response(options.health_json(), "application/json"); }
@@ -120,6 +133,7 @@ const ApiServer::Impl::Route ApiServer::Impl::kRoutes[] = {
     {"/", &Impl::answer_page},
     {"/v1/trades", &Impl::answer_trades},
     {"/v1/quotes", &Impl::answer_quotes},
+    {"/v1/coverage", &Impl::answer_coverage},
     {"/v1/symbols", &Impl::answer_symbols},
     {"/v1/stream", &Impl::answer_stream},
     {"/health", &Impl::answer_health},
@@ -160,9 +174,11 @@ HttpReply ApiServer::Impl::answer_rows(const HttpRequest& request, std::span<con
   const auto cut = query->read_token.empty() ? engine.cut() : engine.cut_of(query->read_token);
   if (!cut) return problem_of(request, cut.error());
   auto asked = ask(*query, *cut, QueryLimits{.timeout_us = options.query_timeout_us, .stop = request.cancelled});
-  auto result = asked ? PeekedResult::peek(*std::move(asked)) : std::move(asked);
+  if (!asked) return problem_of(request, asked.error());
+  auto result = PeekedResult::peek(std::move(asked->result));
   if (!result) return problem_of(request, result.error());
-  auto rows = std::make_shared<Rows>(Rows{*std::move(result), *format, query->options, query->events.limit, read_token(*cut)});
+  auto rows = std::make_shared<Rows>(Rows{LimitedResult(*std::move(result), asked->limit.value_or(INT64_MAX)), *format, query->options,
+                                          std::move(asked->completeness), read_token(*cut)});
   if (query->events.limit > kBufferedRowsMax)
     return HttpStreamReply{.status = 200,
                            .content_type = std::string(media_type(*format)),
@@ -178,16 +194,39 @@ HttpReply ApiServer::Impl::answer_rows(const HttpRequest& request, std::span<con
 }
 
 HttpReply ApiServer::Impl::answer_events(const HttpRequest& request, Channel channel) {
-  return answer_rows(request, event_params(), [&](const RequestQuery& asked, const Cut& cut, const QueryLimits& limits) {
+  return answer_rows(request, event_params(), [&](const RequestQuery& asked, const Cut& cut, const QueryLimits& limits) -> Result<Answer> {
     EventQuery query = asked.events;
     query.channel = channel;
-    return engine.events(query, cut, limits);
+    query.limit = *asked.events.limit + 1;
+    Answer answer;
+    answer.limit = asked.events.limit;
+    if (channel == Channel::kTrades) {
+      K2_TRY(answer.completeness, engine.completeness(query, cut, limits));
+    }
+    K2_TRY(answer.result, engine.events(query, cut, limits));
+    return answer;
   });
 }
 
+HttpReply ApiServer::Impl::answer_coverage(const HttpRequest& request) {
+  return answer_rows(request, coverage_params(),
+                     [&](const RequestQuery& asked, const Cut& cut, const QueryLimits& limits) -> Result<Answer> {
+                       const CoverageQuery query{.symbols = asked.events.symbols,
+                                                 .exchange = asked.events.exchange,
+                                                 .channel = asked.coverage_channel,
+                                                 .start = asked.events.start,
+                                                 .end = asked.events.end,
+                                                 .statuses = asked.statuses,
+                                                 .limit = *asked.events.limit + 1};
+                       K2_TRY(auto result, engine.coverage(query, cut, limits));
+                       return Answer{std::move(result), asked.events.limit, std::nullopt};
+                     });
+}
+
 HttpReply ApiServer::Impl::answer_symbols(const HttpRequest& request) {
-  return answer_rows(request, symbol_params(), [&](const RequestQuery& asked, const Cut& cut, const QueryLimits& limits) {
-    return engine.symbols(asked.events.channel, cut, limits);
+  return answer_rows(request, symbol_params(), [&](const RequestQuery& asked, const Cut& cut, const QueryLimits& limits) -> Result<Answer> {
+    K2_TRY(auto result, engine.symbols(asked.events.channel, cut, limits));
+    return Answer{std::move(result), std::nullopt, std::nullopt};
   });
 }
 

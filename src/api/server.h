@@ -1,10 +1,12 @@
-// ApiServer: k2's HTTP side: /v1/trades, /v1/quotes, /v1/symbols, /v1/stream, health, metrics and the live page.
+// ApiServer: k2's HTTP side: /v1/trades, /v1/quotes, /v1/coverage, /v1/symbols, /v1/stream, health, metrics and the live page.
 //
 // Routes are one table (server.cc). Each answer over rows carries its cut as a read token: in JSON as "read_token", in the other
 // formats as the header K2-Read-Token. A source that fails is an error, or, once the answer has begun, a torn connection: never an
 // answer that looks whole. Errors are problems (api/problem.h).
 //
-//   {"data":[{...},...],"count":2,"truncated":false,"read_token":"..."}      truncated: the limit was reached, there may be more
+//   {"data":[{...},...],"count":2,"truncated":false,"read_token":"..."}      truncated: there are more than `limit`
+//
+// Answers of /v1/trades also say whether they have all there is: api/complete.h.
 //
 // Thread rule: all members from any thread.
 #pragma once

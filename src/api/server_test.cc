@@ -27,6 +27,7 @@ class ServerTest : public testing::Test {
     ASSERT_TRUE(Lake::init({.data_dir = dir_}));
     lake_ = Lake::open({.data_dir = dir_}).value();
     schema_ = log_->register_schema("market.crypto.trades.binance-value", trade_schema()).value();
+    coverage_schema_ = log_->register_schema("market.crypto.coverage.binance-value", coverage_schema()).value();
     put(1, 20);
     engine_ = Engine::open(*lake_, *log_, *log_, {.memory_limit = "256MB", .threads = 1}).value();
     stream_ = std::make_unique<LiveStream>(*log_, *log_, *engine_);
@@ -63,6 +64,21 @@ class ServerTest : public testing::Test {
     }
   }
 
+  /// Trade n happens n seconds after the first midnight of 2021's eighth day.
+  void say(CoverageStatus status, int64_t first, int64_t last, std::string reason = "") {
+    const Coverage coverage{.exchange = "binance",
+                            .symbol = "BTCUSDT",
+                            .first_sequence = first,
+                            .last_sequence = last,
+                            .timestamp = {1'610'064'000'000'000 + first * kUsPerSecond},
+                            .end_timestamp = {1'610'064'000'000'000 + last * kUsPerSecond},
+                            .status = status,
+                            .reason = std::move(reason)};
+    std::string message;
+    encode_coverage(coverage, coverage_schema_, message);
+    ASSERT_TRUE(log_->append({{"market.crypto.coverage.binance", coverage.symbol, message, {}}}, {}));
+  }
+
   HttpAnswer get(const std::string& target, const HttpHeaders& headers = {}) {
     return HttpClient().get(server_->url() + target, headers).value();
   }
@@ -71,6 +87,7 @@ class ServerTest : public testing::Test {
   std::string dir_;
   bool ready_ = true;
   int32_t schema_ = 0;
+  int32_t coverage_schema_ = 0;
   std::unique_ptr<LocalLog> log_;
   std::unique_ptr<Lake> lake_;
   std::unique_ptr<Engine> engine_;
@@ -85,6 +102,68 @@ TEST_F(ServerTest, TradesComeNewestFirstWithTheirCut) {
   EXPECT_EQ(answer["data"][0]["trade_id"], "19");
   EXPECT_EQ(answer["data"][0]["price"], "39432.48000000");
   EXPECT_EQ(answer["data"][0]["timestamp"], "2021-01-08T00:00:00.000019Z");
+}
+
+TEST_F(ServerTest, TruncatedMeansThatThereIsMore) {
+  EXPECT_EQ(json("/v1/trades?limit=19")["truncated"], true);
+  const Json exact = json("/v1/trades?limit=20");
+  EXPECT_EQ(exact["count"], 20);
+  EXPECT_EQ(exact["truncated"], false);
+  EXPECT_EQ(json("/v1/trades?limit=21")["truncated"], false);
+}
+
+TEST_F(ServerTest, CoverageIsResolvedAndFiltered) {
+  EXPECT_EQ(json("/v1/coverage")["data"], Json::array());
+  say(CoverageStatus::kObserved, 1, 50);
+  say(CoverageStatus::kOpen, 51, 54, "asked for");
+  say(CoverageStatus::kBackfilled, 51, 52);
+  const Json answer = json("/v1/coverage?symbol=BTCUSDT");
+  EXPECT_EQ(answer["count"], 3);
+  EXPECT_EQ(answer["truncated"], false);
+  EXPECT_EQ(answer["data"][2]["status"], "open");
+  EXPECT_EQ(answer["data"][2]["first_sequence"], 53);
+  EXPECT_EQ(answer["data"][2]["count"], 2);
+  EXPECT_EQ(answer["data"][2]["reason"], "asked for");
+  EXPECT_EQ(answer["data"][0]["timestamp"], "2021-01-08T00:00:01.000000Z");
+  EXPECT_EQ(json("/v1/coverage?status=open,lost")["count"], 1);
+  EXPECT_EQ(json("/v1/coverage?status=open&status=observed")["count"], 2);
+  EXPECT_EQ(json("/v1/coverage?channel=quotes")["count"], 0);
+  EXPECT_EQ(json("/v1/coverage?limit=1")["truncated"], true);
+  EXPECT_THAT(get("/v1/coverage?format=csv").body, HasSubstr("exchange,symbol,channel,first_sequence"));
+  const std::string token = answer["read_token"];
+  say(CoverageStatus::kLost, 53, 54, "gone");
+  EXPECT_EQ(json("/v1/coverage?status=lost")["count"], 1);
+  EXPECT_EQ(json("/v1/coverage?status=lost&read_token=" + token)["count"], 0);
+  for (const char* bad : {"status=missing", "channel=coverage", "order=newest", "window_minutes=5"})
+    EXPECT_EQ(get(std::string("/v1/coverage?") + bad).status, 400) << bad;
+}
+
+TEST_F(ServerTest, TradesSayWhetherTheyAreComplete) {
+  const std::string window = "/v1/trades?symbol=BTCUSDT&start=2021-01-08T00:00:10Z&end=2021-01-08T00:01:00Z";
+  Json answer = json(window);
+  EXPECT_TRUE(answer.contains("complete"));
+  EXPECT_EQ(answer["complete"], nullptr);
+  EXPECT_EQ(answer["known_until"], nullptr);
+  EXPECT_FALSE(answer.contains("gaps"));
+  say(CoverageStatus::kObserved, 1, 50);
+  say(CoverageStatus::kOpen, 51, 54, "asked for");
+  say(CoverageStatus::kObserved, 55, 90);
+  answer = json(window);
+  EXPECT_EQ(answer["complete"], false);
+  EXPECT_EQ(answer["gap_count"], 1);
+  EXPECT_EQ(answer["gaps"][0]["first_sequence"], 51);
+  EXPECT_EQ(answer["gaps"][0]["count"], 4);
+  EXPECT_EQ(answer["gaps"][0]["status"], "open");
+  EXPECT_EQ(answer["gaps"][0]["reason"], "asked for");
+  EXPECT_EQ(get(window + "&format=csv").headers.get("K2-Complete"), "false");
+  const std::string token = answer["read_token"];
+  say(CoverageStatus::kBackfilled, 51, 54);
+  EXPECT_EQ(json(window)["complete"], true);
+  EXPECT_EQ(json(window)["known_until"], "2021-01-08T00:01:30.000000Z");
+  EXPECT_EQ(json(window + "&times=us")["known_until"], 1'610'064'090'000'000);
+  EXPECT_EQ(json(window + "&read_token=" + token)["complete"], false);
+  EXPECT_EQ(get(window + "&format=csv").headers.get("K2-Complete"), "true");
+  EXPECT_FALSE(json("/v1/quotes?symbol=BTCUSDT").contains("complete"));
 }
 
 TEST_F(ServerTest, AReadTokenGivesTheSameRowsLater) {

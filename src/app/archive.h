@@ -7,6 +7,7 @@
 //
 //   log topics of channel trades  ->  trades_v2        all topics and partitions of a channel go in one commit
 //   log topics of channel quotes  ->  quotes_v2
+//   of channel coverage           ->  coverage
 //
 // Limits: a commit takes at most rows_max rows and about bytes_max bytes of memory.
 // Thread rule: one thread at a time; status() from any. Durable: what a commit counted.

@@ -9,6 +9,8 @@
 
 #include "app/ingest.h"
 #include "base/uuid.h"
+#include "codec/avro.h"
+#include "codec/schemas.h"
 #include "log/local_log.h"
 
 namespace k2 {
@@ -75,6 +77,19 @@ class ArchiveTest : public testing::Test {
     }
     ASSERT_TRUE(ingest.flush());
   }
+  /// Statements about the sequences from `first` to `last`, one each.
+  void put_coverage(int64_t first, int64_t last) {
+    const std::string topic = topic_name(AssetClass::kCrypto, Channel::kCoverage, "binance");
+    const int32_t schema = log_->register_schema(topic + "-value", coverage_schema()).value();
+    for (int64_t id = first; id <= last; ++id) {
+      Coverage coverage{.exchange = "binance", .symbol = "BTCUSDT", .first_sequence = id, .last_sequence = id};
+      coverage.timestamp = coverage.end_timestamp = {1'610'064'000'000'000 + id};
+      if (id % 2 == 0) coverage.reason = "even";
+      std::string message;
+      encode_coverage(coverage, schema, message);
+      ASSERT_TRUE(log_->append({{topic, coverage.symbol, message, {}}}, {}));
+    }
+  }
   Status catch_up(Lake& lake) { return Archive(*log_, *log_, lake, options_).catch_up({}); }
   Status catch_up() { return catch_up(*lake_); }
   int64_t rows() { return lake_->load("trades_v2").value()->record_count; }
@@ -100,6 +115,32 @@ TEST_F(ArchiveTest, TablesGetAllTheLogHasOnce) {
   put(101, 150);
   ASSERT_TRUE(catch_up());
   EXPECT_EQ(rows(), 150);
+  expect_sound();
+}
+
+TEST_F(ArchiveTest, CoverageIsATableLikeTheOthers) {
+  put(1, 10);
+  put_coverage(1, 20);
+  ASSERT_TRUE(catch_up());
+  put_coverage(21, 25);
+  ASSERT_TRUE(catch_up());
+  EXPECT_EQ(rows(), 10);
+  const auto state = lake_->load("coverage").value();
+  EXPECT_EQ(state->record_count, 25);
+  EXPECT_EQ(offsets_json(state->offsets), R"({"market.crypto.coverage.binance":{"0":25}})");
+  EXPECT_EQ(lake_->snapshots("coverage")->size(), 2u);
+  expect_sound();
+}
+
+TEST_F(ArchiveTest, ACommitOfCoverageThatLandedUnseenIsNotRepeated) {
+  put_coverage(1, 20);
+  FaultyLake faulty(*lake_);
+  int losses = 2;
+  faulty.fault = [&](bool after) -> std::optional<Error> {
+    return after && losses-- > 0 ? std::optional(Error{ErrorKind::kUnknownOutcome, "timed out"}) : std::nullopt;
+  };
+  ASSERT_TRUE(catch_up(faulty));
+  EXPECT_EQ(lake_->load("coverage").value()->record_count, 20);
   expect_sound();
 }
 

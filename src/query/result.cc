@@ -34,6 +34,17 @@ std::unique_ptr<QueryResult> make_result(std::shared_ptr<arrow::Schema> schema, 
   return std::make_unique<ReadyResult>(std::move(schema), std::move(batches));
 }
 
+Result<std::shared_ptr<arrow::RecordBatch>> LimitedResult::next() {
+  if (has_more_) return nullptr;
+  K2_TRY(auto batch, rows_->next());
+  if (!batch) return nullptr;
+  has_more_ = batch->num_rows() > left_;
+  if (has_more_) batch = batch->Slice(0, left_);
+  left_ -= batch->num_rows();
+  if (batch->num_rows() == 0) return nullptr;
+  return batch;
+}
+
 Result<std::shared_ptr<arrow::RecordBatch>> read_all(QueryResult& result) {
   arrow::RecordBatchVector batches;
   while (true) {

@@ -6,7 +6,9 @@
 // Thread rule: one thread at a time. A result holds its engine's resources until it is destroyed, and is destroyed before the engine.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -33,6 +35,21 @@ class QueryResult {
 /// A result that is there already. All batches have `schema`.
 [[nodiscard]] std::unique_ptr<QueryResult> make_result(std::shared_ptr<arrow::Schema> schema,
                                                        std::vector<std::shared_ptr<arrow::RecordBatch>> batches);
+
+/// The first rows of another result. Ask that one for a row more than `limit`: has_more() then tells whether there were others.
+class LimitedResult final : public QueryResult {
+ public:
+  LimitedResult(std::unique_ptr<QueryResult> rows, int64_t limit) : rows_(std::move(rows)), left_(limit) {}
+  [[nodiscard]] const std::shared_ptr<arrow::Schema>& schema() const override { return rows_->schema(); }
+  [[nodiscard]] Result<std::shared_ptr<arrow::RecordBatch>> next() override;
+  /// Valid after the last row.
+  [[nodiscard]] bool has_more() const { return has_more_; }
+
+ private:
+  std::unique_ptr<QueryResult> rows_;
+  int64_t left_;
+  bool has_more_ = false;
+};
 
 /// Everything that is left of `result`, as one batch; which may have no rows. For small answers.
 [[nodiscard]] Result<std::shared_ptr<arrow::RecordBatch>> read_all(QueryResult& result);
