@@ -207,7 +207,8 @@ std::string Node::Impl::health_json() const {
                      {"breaker", std::string(breaker_state_name(counts.breaker))},
                      {"last_append", counts.last_append_us == 0 ? Json() : Json(format_rfc3339({counts.last_append_us}))}};
   }
-  out["tables"] = Json::array({table_health(Channel::kTrades), table_health(Channel::kQuotes)});
+  out["tables"] = Json::array();
+  for (const Channel channel : kChannels) out["tables"].push_back(table_health(channel));
   return out.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
