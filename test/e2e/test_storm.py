@@ -32,7 +32,7 @@ def storm(start, data_dir, tmp_path):
     market = exchanges.start_sim(start, tmp_path, "--seed", str(SEED), "--rate", "1000")
     port = program.free_port()
     up = start("up", "--data-dir", data_dir, "--endpoint", market.url, "--ca-file", market.ca, "--listen", f"127.0.0.1:{port}",
-               env={"K2_LAKE_COMMIT_INTERVAL": "50ms", "K2_BINANCE_REST_ENDPOINTS": market.rest}, name="up")
+               env={"K2_LAKE_COMMIT_INTERVAL": "20ms", "K2_BINANCE_REST_ENDPOINTS": market.rest}, name="up")
     up.wait_until(lambda: web.is_up(f"http://127.0.0.1:{port}/health") and log_reader.count(data_dir, TOPIC) > 500, "a market that flows",
                   seconds=60)
     up.url = f"http://127.0.0.1:{port}"
@@ -142,7 +142,7 @@ def storm_of_files(start, data_dir):
                 return
 
     program.run("lake", "init", "--data-dir", data_dir)
-    archive = start("archive", "--data-dir", data_dir, "--commit-interval", "50ms")
+    archive = start("archive", "--data-dir", data_dir, "--commit-interval", "20ms")
     player = threading.Thread(target=play)
     player.start()
     archive.wait_until(lambda: commits(data_dir) > 2, "the first commits")
