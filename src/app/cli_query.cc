@@ -6,8 +6,8 @@
 #include "app/data_dir.h"
 #include "app/output.h"
 #include "app/progress.h"
+#include "app/query_sources.h"
 #include "query/dead_letters.h"
-#include "query/engine.h"
 
 namespace k2 {
 namespace {
@@ -28,33 +28,6 @@ struct QueryFlags {
   std::string table = "trades_v2";
   std::string sql;
 };
-
-/// What a question is asked of, opened in order and closed in reverse.
-struct Sources {
-  std::unique_ptr<LocalLog> log;
-  std::unique_ptr<Lake> lake;
-  std::unique_ptr<Engine> engine;
-  Cut cut;
-
-  static Result<Sources> open(const CommandContext& context, const std::string& read_token);
-};
-
-Result<Sources> Sources::open(const CommandContext& context, const std::string& read_token) {
-  K2_RETURN_IF_ERROR(require_data(context.config));
-  Sources sources;
-  K2_TRY(sources.log, open_log(context.config));
-  K2_TRY(sources.lake, open_lake(context.config));
-  EngineOptions options;
-  options.memory_limit = context.config.query.memory_limit;
-  options.threads = static_cast<int>(context.config.query.threads);
-  K2_TRY(sources.engine, Engine::open(*sources.lake, *sources.log, *sources.log, options));
-  if (read_token.empty()) {
-    K2_TRY(sources.cut, sources.engine->cut());
-  } else {
-    K2_TRY(sources.cut, sources.engine->cut_of(read_token));
-  }
-  return sources;
-}
 
 Result<int> print_all(const CommandContext& context, QueryResult& result) {
   const auto rows = print(result, context);
@@ -92,7 +65,7 @@ Result<int> query_events(const CommandContext& context, Channel channel, const Q
     if (query->columns.empty())
       query->columns = {"timestamp", "exchange", "symbol", "bid_price", "bid_quantity", "ask_price", "ask_quantity", "currency"};
   }
-  K2_TRY(const Sources sources, Sources::open(context, flags.read_token));
+  K2_TRY(const QuerySources sources, QuerySources::open(context, flags.read_token));
   K2_TRY(const auto result, sources.engine->events(*query, sources.cut));
   K2_TRY(const int64_t rows, print(*result, context));
   if (is_screenful && rows == kTableRows)
@@ -102,19 +75,19 @@ Result<int> query_events(const CommandContext& context, Channel channel, const Q
 }
 
 Result<int> query_symbols(const CommandContext& context, const QueryFlags& flags) {
-  K2_TRY(const Sources sources, Sources::open(context, flags.read_token));
+  K2_TRY(const QuerySources sources, QuerySources::open(context, flags.read_token));
   K2_TRY(const auto result, sources.engine->symbols(flags.quotes ? Channel::kQuotes : Channel::kTrades, sources.cut));
   return print_all(context, *result);
 }
 
 Result<int> query_stats(const CommandContext& context, const QueryFlags&) {
-  K2_TRY(const Sources sources, Sources::open(context, ""));
+  K2_TRY(const QuerySources sources, QuerySources::open(context, ""));
   K2_TRY(const auto result, sources.engine->stats(sources.cut));
   return print_all(context, *result);
 }
 
 Result<int> query_snapshots(const CommandContext& context, const QueryFlags& flags) {
-  K2_TRY(const Sources sources, Sources::open(context, ""));
+  K2_TRY(const QuerySources sources, QuerySources::open(context, ""));
   K2_TRY(const auto result, sources.engine->snapshots(flags.table));
   return print_all(context, *result);
 }
@@ -128,7 +101,7 @@ Result<int> query_dead_letters(const CommandContext& context, const QueryFlags& 
 
 Result<int> run_sql(const CommandContext& context, const QueryFlags& flags) {
   const auto run = [&]() -> Result<int> {
-    K2_TRY(const Sources sources, Sources::open(context, flags.read_token));
+    K2_TRY(const QuerySources sources, QuerySources::open(context, flags.read_token));
     K2_TRY(const auto result, sources.engine->sql(flags.sql, sources.cut));
     return print_all(context, *result);
   };
@@ -204,6 +177,8 @@ void add_query_commands(CommandLine& commands) {
                             run_sql);
   sql->add_option("statement", flags->sql, "the SELECT")->required()->type_name("SQL");
   add_token(*sql, *flags);
+
+  add_gaps_command(commands);
 }
 
 }  // namespace k2

@@ -73,6 +73,7 @@ void add_up_commands(CommandLine& commands);
 void add_load_commands(CommandLine& commands);
 void add_watch_command(CommandLine& commands);
 void add_query_commands(CommandLine& commands);
+void add_gaps_command(CommandLine& commands);  // by add_query_commands()
 void add_sim_command(CommandLine& commands);
 void add_lake_commands(CommandLine& commands);
 void add_config_commands(CommandLine& commands);

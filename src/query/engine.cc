@@ -417,6 +417,13 @@ class DuckEngine final : public Engine {
     return coverage_rows(*state, query);
   }
 
+  Result<std::shared_ptr<const CoverageState>> coverage_state(const Cut& cut, const QueryLimits& limits) override {
+    return coverage_.at(cut, [&](const Cut& at) -> Result<std::unique_ptr<QueryResult>> {
+      K2_TRY(Question question, ask({.channel = Channel::kCoverage}, at, limits, column_names(kCoverage)));
+      return std::move(question).run("SELECT * FROM (" + question.rows + ") ORDER BY log_topic, log_partition, log_offset");
+    });
+  }
+
   Result<Completeness> completeness(const EventQuery& query, const Cut& cut, const QueryLimits& limits) override {
     K2_TRY(const auto state, coverage_state(cut, limits));
     return k2::completeness(*state, {query.symbols, query.exchange, channel_name(query.channel), query.start, query.end});
@@ -546,13 +553,6 @@ class DuckEngine final : public Engine {
     if (!from_files) return nullptr;
     for (SelectedRows& part : *from_files) parts.push_back(std::move(part));
     return ordered_rows(table, std::move(parts), columns, query.order, query.limit, check);
-  }
-
-  Result<std::shared_ptr<const CoverageState>> coverage_state(const Cut& cut, const QueryLimits& limits) {
-    return coverage_.at(cut, [&](const Cut& at) -> Result<std::unique_ptr<QueryResult>> {
-      K2_TRY(Question question, ask({.channel = Channel::kCoverage}, at, limits, column_names(kCoverage)));
-      return std::move(question).run("SELECT * FROM (" + question.rows + ") ORDER BY log_topic, log_partition, log_offset");
-    });
   }
 
   Result<std::string> whole_table(const TableSpec& table, TableView view, std::vector<std::unique_ptr<TailSources::Handle>>& handles) {

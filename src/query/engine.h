@@ -108,6 +108,9 @@ class Engine {
   [[nodiscard]] virtual Result<std::unique_ptr<QueryResult>> coverage(const CoverageQuery& query, const Cut& cut,
                                                                       const QueryLimits& limits = {}) = 0;
 
+  /// What coverage() gives rows of.
+  [[nodiscard]] virtual Result<std::shared_ptr<const CoverageState>> coverage_state(const Cut& cut, const QueryLimits& limits = {}) = 0;
+
   /// Whether the cut has all events of `query` (its channel, symbols, exchange, start, end): query/coverage.h, completeness().
   [[nodiscard]] virtual Result<Completeness> completeness(const EventQuery& query, const Cut& cut, const QueryLimits& limits = {}) = 0;
 

@@ -1,0 +1,165 @@
+// Coverage from the feed's side to the asker's: ingest, log, archive, engine, `k2 gaps`.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "app/archive.h"
+#include "app/command.h"
+#include "app/ingest.h"
+#include "base/uuid.h"
+#include "log/local_log.h"
+#include "query/engine.h"
+
+namespace k2 {
+namespace {
+
+using testing::HasSubstr;
+using Json = nlohmann::json;
+
+class CoveragePathTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    dir_ = testing::TempDir() + "k2-coverage-" + random_uuid();
+    std::filesystem::create_directories(dir_);
+    log_ = LocalLog::open(dir_ + "/log.db").value();
+    ASSERT_TRUE(Lake::init({.data_dir = dir_}));
+    lake_ = Lake::open({.data_dir = dir_}).value();
+    ingest_ = std::make_unique<Ingest>(*log_, *log_);
+  }
+  void TearDown() override {
+    ingest_.reset();
+    lake_.reset();
+    log_.reset();
+    std::filesystem::remove_all(dir_);
+  }
+
+  /// Trade n happens n seconds after the morning.
+  static TimestampUs second(int64_t n) { return {1'610'064'000'000'000 + n * kUsPerSecond}; }
+
+  void take(int64_t first, int64_t last) {
+    for (int64_t id = first; id <= last; ++id) {
+      Trade trade;
+      trade.message_id = MessageIdMaker("binance", "BTCUSDT", "trades").make(id);
+      trade.trade_id = std::to_string(id);
+      trade.symbol = "BTCUSDT";
+      trade.exchange = "binance";
+      trade.asset_class = AssetClass::kCrypto;
+      trade.timestamp = second(id);
+      trade.currency = "USDT";
+      trade.source_sequence = id;
+      ASSERT_TRUE(ingest_->put(trade));
+    }
+  }
+  void say(CoverageStatus status, int64_t first, int64_t last, std::string reason = "") {
+    ASSERT_TRUE(ingest_->put(Coverage{.exchange = "binance",
+                                      .symbol = "BTCUSDT",
+                                      .first_sequence = first,
+                                      .last_sequence = last,
+                                      .timestamp = second(first),
+                                      .end_timestamp = second(last),
+                                      .status = status,
+                                      .reason = std::move(reason),
+                                      .ingestion_timestamp = second(last)}));
+  }
+  void archive() {
+    ASSERT_TRUE(ingest_->flush());
+    ASSERT_TRUE(Archive(*log_, *log_, *lake_, {}).catch_up({}));
+  }
+  std::optional<bool> complete(int64_t from, int64_t to) {
+    EXPECT_TRUE(ingest_->flush());
+    const auto engine = Engine::open(*lake_, *log_, *log_, {.memory_limit = "256MB", .threads = 1}).value();
+    const EventQuery query{.symbols = {"BTCUSDT"}, .start = second(from), .end = second(to)};
+    return engine->completeness(query, engine->cut().value()).value().complete;
+  }
+  void expect_sound() {
+    const auto report = lake_->check("");
+    ASSERT_TRUE(report) << report.error().message;
+    for (const CheckFinding& finding : report->findings) ADD_FAILURE() << finding.path << ": " << finding.what;
+  }
+
+  struct Ran {
+    int exit_code;
+    std::string output;
+    std::string talk;
+  };
+  Ran k2(std::vector<std::string> words) {
+    words.insert(words.begin(), "k2");
+    words.insert(words.end(), {"--data-dir", dir_});
+    std::vector<char*> arguments;
+    for (std::string& word : words) arguments.push_back(word.data());
+    arguments.push_back(nullptr);
+    testing::internal::CaptureStdout();
+    testing::internal::CaptureStderr();
+    const int exit_code = CommandLine().run(static_cast<int>(words.size()), arguments.data());
+    return {exit_code, testing::internal::GetCapturedStdout(), testing::internal::GetCapturedStderr()};
+  }
+
+  std::string dir_;
+  std::unique_ptr<LocalLog> log_;
+  std::unique_ptr<Lake> lake_;
+  std::unique_ptr<Ingest> ingest_;
+};
+
+TEST_F(CoveragePathTest, AGapIsSeenUntilItIsFilledWhereverTheStatementsAre) {
+  take(1, 50);
+  say(CoverageStatus::kObserved, 1, 50);
+  take(55, 90);
+  say(CoverageStatus::kOpen, 51, 54, "asked for");
+  EXPECT_EQ(complete(20, 80), false);
+  archive();
+  EXPECT_EQ(complete(20, 80), false);
+  say(CoverageStatus::kObserved, 55, 90);
+  take(51, 54);
+  say(CoverageStatus::kBackfilled, 51, 54);
+  EXPECT_EQ(complete(20, 80), true);
+  archive();
+  EXPECT_EQ(complete(20, 80), true);
+  EXPECT_EQ(lake_->load("coverage").value()->record_count, 4);
+  EXPECT_EQ(lake_->load("trades_v2").value()->record_count, 90);
+  expect_sound();
+}
+
+TEST_F(CoveragePathTest, GapsSaysWhatIsMissingAndEndsWithThree) {
+  say(CoverageStatus::kObserved, 1, 50);
+  say(CoverageStatus::kOpen, 51, 54, "asked for");
+  say(CoverageStatus::kNotIssued, 55, 55);
+  say(CoverageStatus::kObserved, 56, 1'090);
+  archive();
+  const Ran ran = k2({"gaps", "-o", "json"});
+  EXPECT_EQ(ran.exit_code, kExitPartial) << ran.talk;
+  const Json rows = Json::parse(ran.output);
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[0]["status"], "open");
+  EXPECT_EQ(rows[0]["count"], 4);
+  EXPECT_EQ(rows[0]["reason"], "asked for");
+  EXPECT_EQ(rows[1]["status"], "not_issued");
+  EXPECT_THAT(ran.talk, HasSubstr("binance BTCUSDT trades: 4 missing in 1 gap, ids 1 to 1090"));
+  EXPECT_THAT(ran.talk, HasSubstr("1,085 observed, 1 not issued, 4 open"));
+
+  EXPECT_EQ(Json::parse(k2({"gaps", "--all", "-o", "json"}).output).size(), 4u);
+  EXPECT_EQ(k2({"gaps", "ETHUSDT", "-o", "csv"}).exit_code, kExitOk);
+  EXPECT_EQ(k2({"gaps", "--since", "2021-01-08T00:02:00Z", "-o", "csv"}).exit_code, kExitOk);
+  EXPECT_EQ(k2({"gaps", "--since", "nonsense"}).exit_code, kExitUsage);
+
+  say(CoverageStatus::kBackfilled, 51, 54);
+  ASSERT_TRUE(ingest_->flush());
+  const Ran healed = k2({"gaps", "BTCUSDT", "-o", "json"});
+  EXPECT_EQ(healed.exit_code, kExitOk);
+  EXPECT_THAT(healed.talk, HasSubstr("binance BTCUSDT trades: complete, ids 1 to 1090"));
+  EXPECT_EQ(Json::parse(healed.output).size(), 1u);
+}
+
+TEST_F(CoveragePathTest, WhatWasLoadedFromFilesHasNoCoverage) {
+  take(1, 50);
+  archive();
+  EXPECT_EQ(complete(20, 40), std::nullopt);
+  const Ran ran = k2({"gaps", "-o", "ndjson"});
+  EXPECT_EQ(ran.exit_code, kExitOk);
+  EXPECT_EQ(ran.output, "");
+  EXPECT_THAT(ran.talk, HasSubstr("nothing was stated"));
+}
+
+}  // namespace
+}  // namespace k2
