@@ -22,12 +22,45 @@ std::string excerpt(std::string_view body) { return std::string(body.substr(0, 2
 
 int64_t now_us() { return system_clock().monotonic_ns() / 1000; }
 
+// {"code":-2014,"msg":"API-key format invalid."}, -2015: rejected (errors.md). Venues differ in the status that goes with it.
+bool asks_for_key(const HttpAnswer& answer) {
+  return answer.status == 401 || answer.body.find("\"code\":-2014") != std::string::npos ||
+         answer.body.find("\"code\":-2015") != std::string::npos;
+}
+
+BinanceRestTrouble trouble_of(const HttpAnswer& answer) {
+  switch (answer.status) {
+    case 200: return BinanceRestTrouble::kNone;
+    case 429: return BinanceRestTrouble::kRateLimited;
+    case 418: return BinanceRestTrouble::kBanned;
+    case 403:
+    case 451: return BinanceRestTrouble::kForbidden;
+    default:
+      if (answer.status >= 500) return BinanceRestTrouble::kUnreachable;
+      return asks_for_key(answer) ? BinanceRestTrouble::kKeyNeeded : BinanceRestTrouble::kRefused;
+  }
+}
+
 }  // namespace
+
+std::string_view binance_rest_trouble_name(BinanceRestTrouble trouble) {
+  switch (trouble) {
+    case BinanceRestTrouble::kNone: return "none";
+    case BinanceRestTrouble::kUnreachable: return "unreachable";
+    case BinanceRestTrouble::kRateLimited: return "rate_limited";
+    case BinanceRestTrouble::kBanned: return "banned";
+    case BinanceRestTrouble::kForbidden: return "forbidden";
+    case BinanceRestTrouble::kKeyNeeded: return "key_needed";
+    case BinanceRestTrouble::kRefused: return "refused";
+  }
+  return "unknown";
+}
 
 struct BinanceRest::Impl {
   struct Endpoint {
     std::string origin;
     std::atomic<int64_t> closed_until_us = 0;  // monotonic: 429 or 418 said so
+    std::atomic<BinanceRestTrouble> closed_by = BinanceRestTrouble::kNone;
   };
 
   explicit Impl(BinanceRestOptions o) : options(std::move(o)), client(options.http) {
@@ -43,17 +76,22 @@ struct BinanceRest::Impl {
   BinanceRestOptions options;
   HttpClient client;
   std::vector<std::unique_ptr<Endpoint>> endpoints;
+  std::atomic<BinanceRestTrouble> trouble = BinanceRestTrouble::kNone;
 };
 
 Result<BinanceRestAnswer> BinanceRest::Impl::get_from(Endpoint& endpoint, const std::string& target) {
   const std::string what = "GET " + endpoint.origin + target;
   const int64_t closed_us = endpoint.closed_until_us - now_us();
-  if (closed_us > 0)
+  if (closed_us > 0) {
+    trouble = endpoint.closed_by.load();
     return make_error(ErrorKind::kUnavailable,
                       what + ": not asked, as its rate limit holds for another " + std::to_string(closed_us / 1000) + " ms");
+  }
+  trouble = BinanceRestTrouble::kUnreachable;  // unless an answer says otherwise
   HttpHeaders headers;
   if (options.microseconds) headers.add("X-MBX-TIME-UNIT", "MICROSECOND");
   K2_TRY(HttpAnswer answer, client.get(endpoint.origin + target, headers));
+  trouble = trouble_of(answer);
   if (answer.status == 200)
     return BinanceRestAnswer{endpoint.origin, std::move(answer.body), read_number(answer.headers.get("X-MBX-USED-WEIGHT-1M"))};
 
@@ -62,7 +100,11 @@ Result<BinanceRestAnswer> BinanceRest::Impl::get_from(Endpoint& endpoint, const 
     // Rest of the minute, or the shortest ban, where Retry-After does not say (rest-api.md, "IP Limits").
     const int64_t fallback_s = answer.status == 429 ? 60 : 120;
     const int64_t wait_s = std::clamp<int64_t>(read_number(answer.headers.get("Retry-After")).value_or(fallback_s), 1, 3 * 86'400);
-    endpoint.closed_until_us = now_us() + wait_s * kUsPerSecond;
+    for (const auto& other : endpoints) {
+      if (other.get() != &endpoint && !options.one_exchange) continue;
+      other->closed_by = trouble.load();
+      other->closed_until_us = now_us() + wait_s * kUsPerSecond;
+    }
     return make_error(ErrorKind::kUnavailable, said);
   }
   if (answer.status == 404) return make_error(ErrorKind::kNotFound, said);
@@ -112,6 +154,8 @@ int64_t BinanceRest::retry_after_us() const {
   for (const auto& endpoint : impl_->endpoints) wait = std::min(wait, std::max<int64_t>(0, endpoint->closed_until_us - now_us()));
   return impl_->endpoints.empty() ? 0 : wait;
 }
+
+BinanceRestTrouble BinanceRest::trouble() const { return impl_->trouble; }
 
 void BinanceRest::cancel() { impl_->client.cancel(); }
 

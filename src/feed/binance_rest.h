@@ -21,11 +21,26 @@ struct BinanceRestOptions {
   std::vector<std::string> endpoints = {"https://api.binance.com", "https://api.binance.us"};
   HttpClientOptions http;
   bool microseconds = true;  // X-MBX-TIME-UNIT: MICROSECOND
+  /// All endpoints belong to one exchange, which counts our address's requests wherever they arrive: a 429 or 418 of one closes them all.
+  bool one_exchange = false;
 };
 
+/// Why a call failed, where the caller has to know more than the error's kind.
+enum class BinanceRestTrouble : uint8_t {
+  kNone,
+  kUnreachable,  // no answer, 5xx
+  kRateLimited,  // 429; see retry_after_us()
+  kBanned,  // 418; see retry_after_us()
+  kForbidden,  // 403, the venue's firewall; 451, a place that it does not serve
+  kKeyNeeded,  // 401, or code -2014 or -2015
+  kRefused,  // 400, 404, ...: this request, whoever asks
+};
+/// "none", "unreachable", "rate_limited", ...
+[[nodiscard]] std::string_view binance_rest_trouble_name(BinanceRestTrouble trouble);
+
 struct BinanceRestAnswer {
-  std::string endpoint;                       // who answered
-  std::string body;                           // JSON as sent
+  std::string endpoint;  // who answered
+  std::string body;  // JSON as sent
   std::optional<int64_t> used_weight_minute;  // X-MBX-USED-WEIGHT-1M
 };
 
@@ -53,6 +68,9 @@ class BinanceRest {
 
   /// Microseconds until some endpoint may be asked again; 0: now.
   [[nodiscard]] int64_t retry_after_us() const;
+
+  /// Of the last call: what its last endpoint answered.
+  [[nodiscard]] BinanceRestTrouble trouble() const;
 
   void cancel();
 
