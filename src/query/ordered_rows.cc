@@ -3,6 +3,7 @@
 #include <arrow/api.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <map>
 #include <span>
@@ -121,14 +122,20 @@ std::shared_ptr<arrow::DataType> answer_type(ColumnType type) {
   K2_ASSERT(!"a column type without an Arrow type");
 }
 
-char* write_uuid(const uint8_t* bytes, char* to) {
+// "00" to "ff".
+constexpr auto kHexPairs = [] {
   constexpr char kDigits[] = "0123456789abcdef";
+  std::array<std::array<char, 2>, 256> pairs{};
+  for (size_t byte = 0; byte < pairs.size(); ++byte) pairs[byte] = {kDigits[byte >> 4], kDigits[byte & 15]};
+  return pairs;
+}();
+
+void write_uuid(const uint8_t* bytes, char* to) {
   for (int i = 0; i < kUuidBytes; ++i) {
     if (i == 4 || i == 6 || i == 8 || i == 10) *to++ = '-';
-    *to++ = kDigits[bytes[i] >> 4];
-    *to++ = kDigits[bytes[i] & 15];
+    std::memcpy(to, kHexPairs[bytes[i]].data(), 2);
+    to += 2;
   }
-  return to;
 }
 
 // One column of every part, seen as its type.
@@ -298,8 +305,8 @@ class OrderedResult final : public QueryResult {
     arrow::ArrayVector arrays;
     for (const std::string_view name : columns_) {
       const Column& column = column_named(table_, name);
-      const bool sliced = stretch && column.type != ColumnType::kUuid && column.type != ColumnType::kStringList;
-      auto array = sliced ? slice(name, places) : gather(column, parts_, places);
+      const bool sliced = stretch && column.type != ColumnType::kUuid;
+      auto array = sliced ? slice(column, places) : gather(column, parts_, places);
       if (!array.ok()) return make_error(ErrorKind::kUnavailable, "query: " + array.status().ToString());
       arrays.push_back(*std::move(array));
     }
@@ -308,9 +315,11 @@ class OrderedResult final : public QueryResult {
   }
 
  private:
-  arrow::Result<std::shared_ptr<arrow::Array>> slice(std::string_view name, Places places) const {
-    const auto array = parts_[places.front().part].batch->GetColumnByName(std::string(name));
-    return array->Slice(places.front().row, static_cast<int64_t>(places.size()));
+  arrow::Result<std::shared_ptr<arrow::Array>> slice(const Column& column, Places places) const {
+    const auto array = parts_[places.front().part].batch->GetColumnByName(std::string(column.name));
+    auto data = array->data()->Slice(places.front().row, static_cast<int64_t>(places.size()));
+    data->type = answer_type(column.type);  // of lists, only whether elements may be null differs
+    return arrow::MakeArray(std::move(data));
   }
 
   const TableSpec table_;
