@@ -14,7 +14,9 @@ namespace {
 struct SimFlags {
   SimOptions options;
   bool plain = false;
-  int64_t io_threads = 1;
+  std::vector<std::string> faults;
+  std::string day = "24h";
+  std::string ping_interval = "20s";
 };
 
 Result<int> run_sim(const CommandContext& context, SimFlags flags) {
@@ -22,6 +24,11 @@ Result<int> run_sim(const CommandContext& context, SimFlags flags) {
   StopSignal stop;
   flags.options.tls = !flags.plain;
   if (flags.plain) flags.options.ca_file.clear();
+  for (const std::string& text : flags.faults) {
+    K2_TRY(flags.options.faults.emplace_back(), parse_fault_rule(text));
+  }
+  K2_TRY(flags.options.connection_life_us, parse_duration_us(flags.day));
+  K2_TRY(flags.options.ping_interval_us, parse_duration_us(flags.ping_interval));
   K2_TRY(const auto sim, SimExchange::start(flags.options));
   say(context, "simulated exchange: " + sim->ws_url() + " and " + sim->rest_url());
   if (!flags.plain) say(context, "its certificate authority is in " + flags.options.ca_file + "; feed from it with");
@@ -32,7 +39,17 @@ Result<int> run_sim(const CommandContext& context, SimFlags flags) {
   const SimCounts counts = sim->counts();
   say(context, with_commas(static_cast<int64_t>(counts.trades)) + " trades, " + with_commas(static_cast<int64_t>(counts.frames)) +
                    " frames, " + with_commas(static_cast<int64_t>(counts.connections)) + " connections");
+  for (const auto& [name, count] : counts.faults)
+    if (count > 0) say(context, "fault " + name + ": " + with_commas(static_cast<int64_t>(count)) + " times");
   return kExitOk;
+}
+
+std::string fault_help() {
+  std::string text =
+      "what is to go wrong, as KIND or KIND:SETTING=VALUE,...; may be given several times. Settings: symbol, path (of REST), "
+      "probability, at_trade, duration, count, clients, delay, value. While it runs: POST /sim/faults. Kinds:";
+  for (const FaultInfo& info : fault_table()) text += "\n  " + std::string(info.name) + ": " + std::string(info.doc);
+  return text;
 }
 
 }  // namespace
@@ -46,7 +63,9 @@ void add_sim_command(CommandLine& commands) {
       commands.root(), "sim", "A Binance-compatible exchange of your own: streams and REST",
       {"k2 sim                                        # a random market behind TLS on 127.0.0.1:9443",
        "k2 sim --rate 1000 --seed 7 --symbols BTCUSDT,ETHUSDT", "k2 sim --file BTCUSDT-trades-2021-01-08.csv --symbol BTCUSDT --speed 10",
-       "k2 sim --plain --listen 127.0.0.1:9000         # without TLS"},
+       "k2 sim --plain --listen 127.0.0.1:9000         # without TLS",
+       "k2 sim --fault hole:at_trade=500,count=20 --fault cut:probability=0.001,count=0",
+       "curl --cacert k2-sim-ca.pem https://127.0.0.1:9443/sim/faults -d '{\"kind\":\"rest_429\",\"duration\":\"10s\"}'"},
       [flags](CommandContext& context) { return run_sim(context, *flags); });
   sim->add_option("--listen", options.listen, "where to serve")->capture_default_str()->type_name("HOST:PORT");
   sim->add_option("--ca-file", options.ca_file, "where to write the certificate that clients are to trust")
@@ -65,6 +84,11 @@ void add_sim_command(CommandLine& commands) {
   sim->add_option("--speed", options.speed, "times as fast; 0: without any pause")->capture_default_str()->check(CLI::Range(0.0, 1e9));
   sim->add_flag("--loop", options.loop, "begin the file again and again");
   sim->add_option("--max-trades", options.trades_max, "per symbol, then the market is quiet; 0: no end")->capture_default_str();
+  sim->add_option("--fault", flags->faults, fault_help())->take_all()->type_name("FAULT");
+  sim->add_option("--day", flags->day, "a WebSocket older than this is closed")->capture_default_str()->type_name("DURATION");
+  sim->add_option("--weight-limit", options.weight_per_minute_max, "REST's request weight a minute; more is answered with 429; 0: no limit")
+      ->capture_default_str();
+  sim->add_option("--ping-interval", flags->ping_interval, "between the server's pings")->capture_default_str()->type_name("DURATION");
   sim->add_flag("--old-frames", options.old_frames, "trade frames as before 2024-06-18, with order ids");
 }
 

@@ -69,6 +69,16 @@ void append_combined(std::string& out, std::string_view stream, std::string_view
   out.append("{\"stream\":\"").append(stream).append("\",\"data\":").append(data).append("}");
 }
 
+std::string ws_frame_head(uint8_t first, uint64_t payload_bytes, bool masked) {
+  const uint8_t mask_bit = masked ? 0x80 : 0;
+  const int length_bytes = payload_bytes < 126 ? 0 : payload_bytes <= 0xffff ? 2 : 8;
+  std::string head{static_cast<char>(first)};
+  if (length_bytes == 0) head += static_cast<char>(payload_bytes | mask_bit);
+  else head += static_cast<char>((length_bytes == 2 ? 126 : 127) | mask_bit);
+  for (int i = length_bytes - 1; i >= 0; --i) head += static_cast<char>(payload_bytes >> (8 * i) & 0xff);
+  return head;
+}
+
 std::string quote_quantity(const SimTrade& trade) {
   auto units = static_cast<unsigned __int128>(trade.price.units()) * static_cast<unsigned __int128>(trade.quantity.units()) /
                Decimal18_8::kUnitsPerOne;

@@ -25,6 +25,9 @@ void append_book_ticker_frame(std::string& out, std::string_view symbol, const S
 /// {"stream":"<stream>","data":<data>}
 void append_combined(std::string& out, std::string_view stream, std::string_view data);
 
+/// A WebSocket frame's first bytes up to its mask (RFC 6455, 5.2): `first` has FIN and opcode; with `masked` four bytes of mask follow.
+[[nodiscard]] std::string ws_frame_head(uint8_t first, uint64_t payload_bytes, bool masked);
+
 /// A row of /api/v3/trades and historicalTrades.
 void append_rest_trade(std::string& out, const SimTrade& trade, TimeUnit unit);
 /// A row of /api/v3/aggTrades.

@@ -102,7 +102,7 @@ RestAnswer trades(const HttpRequest& request, const RestContext& context) {
   std::vector<SimTrade> rows;
   const bool by_id = request.path.ends_with("/historicalTrades") && query->from_id;
   const auto look = [&](const Ledger& ledger) {
-    rows = by_id ? ledger.from_id(*query->from_id, query->limit) : ledger.recent(query->limit);
+    rows = by_id ? ledger.from_id(*query->from_id, query->limit, context.hidden) : ledger.recent(query->limit, context.hidden);
   };
   if (!context.read(query->symbol, look)) return invalid_symbol();
   return json_answer(trade_list(rows, time_unit(request), append_rest_trade), 25);
@@ -114,11 +114,11 @@ RestAnswer agg_trades(const HttpRequest& request, const RestContext& context) {
   if (query->from_id && (query->start || query->end)) return refused(-1128, "Combination of optional parameters invalid.");
   std::vector<SimTrade> rows;
   const auto look = [&](const Ledger& ledger) {
-    if (query->from_id) rows = ledger.from_id(*query->from_id, query->limit);
+    if (query->from_id) rows = ledger.from_id(*query->from_id, query->limit, context.hidden);
     else if (query->start || query->end)
       rows = ledger.between(from_either_unit(query->start.value_or(0)), query->end ? from_either_unit(*query->end) : TimestampUs{INT64_MAX},
-                            query->limit);
-    else rows = ledger.recent(query->limit);
+                            query->limit, context.hidden);
+    else rows = ledger.recent(query->limit, context.hidden);
   };
   if (!context.read(query->symbol, look)) return invalid_symbol();
   return json_answer(trade_list(rows, time_unit(request), append_rest_agg_trade), 4);

@@ -14,10 +14,11 @@
 
 namespace k2 {
 
-/// What the API may ask of the exchange. `read` holds the exchange's lock while it calls.
+/// What the API may ask of the exchange. The exchange's lock is held.
 struct RestContext {
   TimestampUs now;
   std::vector<std::string> symbols;
+  size_t hidden = 0;  // newest trades of each symbol that are not known here yet
   /// False: no such symbol.
   std::function<bool(std::string_view symbol, const std::function<void(const Ledger&)>& look)> read;
 };

@@ -3,12 +3,14 @@
 // It plays either recorded trades (a public dump's CSV) or a seeded random market, at a chosen speed, and keeps a ledger of all it
 // has sent. Streams: <symbol>@trade, @aggTrade (one per trade), @bookTicker (one tick around the last price). Paths: /ws,
 // /ws/<stream>, /stream?streams=a/b. REST: /api/v3/{ping,time,exchangeInfo,trades,historicalTrades,aggTrades,ticker/bookTicker}.
+// Goes wrong on demand: faults.h says how, admin.h how to ask for it over HTTP.
 // A client that does not keep up is disconnected (code 1008), except at kSpeedMax, where the market waits for its slowest client.
 // Sources: binance-spot-api-docs, web-socket-streams.md and rest-api.md, 2026-07-21.
 // Thread rule: all members from any thread.
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -17,6 +19,7 @@
 #include "base/decimal.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "exchange/faults.h"
 #include "net/tls.h"
 
 namespace k2 {
@@ -62,16 +65,22 @@ struct SimOptions {
   int messages_per_second_max = 5;  // a client that sends more is disconnected (1008); 0: no limit
   size_t streams_max = 1024;  // per connection
   size_t client_queue_bytes_max = 16 << 20;
+  int64_t connection_life_us = kUsPerDay;  // a WebSocket so old is closed (counted as the fault day_cut); 0: never
+  int64_t weight_per_minute_max = 6000;  // REST beyond it is answered with 429; 0: no limit
+  std::vector<FaultRule> faults;
   size_t ledger_trades_max = 4'000'000;  // per symbol; older ones are forgotten
 };
 
 struct SimCounts {
   uint64_t trades = 0;  // that happened, all symbols
-  uint64_t frames = 0;  // queued for clients
+  uint64_t frames = 0;  // market data queued for clients, each client's copy counted
+  uint64_t messages = 0;  // all text messages queued for clients: frames, answers, events, garbage
   uint64_t connections = 0;  // WebSockets opened so far
   uint64_t connections_open = 0;
   uint64_t disconnected_slow = 0;
   uint64_t rest_requests = 0;
+  std::map<int, uint64_t> rest_by_status;
+  std::map<std::string, uint64_t> faults;  // firings by the kind's name; all kinds
 };
 
 class SimExchange {
@@ -100,6 +109,7 @@ class SimExchange {
   size_t cut_connections();
   /// Closes all WebSocket connections in order.
   size_t close_connections(uint16_t code, std::string_view reason);
+  void add_fault(const FaultRule& rule);
   /// The market stands still; connections stay.
   void pause();
   void resume();
@@ -107,8 +117,9 @@ class SimExchange {
   /// Ends everything.
   void stop();
 
- private:
   struct Impl;
+
+ private:
   explicit SimExchange(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

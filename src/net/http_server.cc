@@ -271,6 +271,7 @@ class OutboxSession final : public WsSession {
   bool send_ping(std::string_view payload) override { return put(WsOutbox::Kind::kPing, payload); }
   bool send_raw(std::string_view bytes) override { return put(WsOutbox::Kind::kRaw, bytes); }
   void close(uint16_t code, std::string_view reason) override { outbox_->close(code, reason); }
+  void fall_silent() override { outbox_->fall_silent(); }
   void abort() override { outbox_->abort(); }
   size_t queued_bytes() const override { return outbox_->queued_bytes(); }
   bool is_closed() const override { return outbox_->is_closed(); }
@@ -329,7 +330,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
         remote_address_(transport_->remote_address()),
         wake_(transport_->executor()) {}
 
-  Task<> run(asio::ssl::context* tls);
+  /// `tls`: null without TLS. Its handshake begins after the delay.
+  Task<> run(asio::ssl::context* tls, int64_t tls_delay_us);
 
   /// The server is ending. On the connection's thread.
   void begin_stop();
@@ -723,9 +725,10 @@ Task<bool> Connection::serve_one() {
   co_return goes_on&& keep_alive;
 }
 
-Task<> Connection::run(asio::ssl::context* tls) {
+Task<> Connection::run(asio::ssl::context* tls, int64_t tls_delay_us) {
   bool goes_on = true;
   if (tls != nullptr) {
+    if (tls_delay_us > 0 && !is_stopping_) co_await wake_.wait(tls_delay_us);
     transport_->deadline().set(options_.header_timeout_us);
     const Status secured = co_await transport_->accept_tls(*tls);
     transport_->deadline().clear();
@@ -754,13 +757,14 @@ struct HttpServer::Impl {
 
   Status listen();
   Task<> accept_until_stopped();
-  Task<> serve(IoThread& io, std::shared_ptr<Connection> connection);
+  Task<> serve(IoThread& io, std::shared_ptr<Connection> connection, HttpAdmission admission);
+  asio::ssl::context* tls_of(const HttpAdmission& admission) const;
   void for_each_connection(void (Connection::*action)());
 
   HttpServerOptions options;
   HttpHandler& handler;
   Counts counts;
-  std::unique_ptr<asio::ssl::context> tls;
+  std::vector<std::unique_ptr<asio::ssl::context>> tls;  // by HttpAdmission::tls_identity; empty: plain
   std::vector<std::unique_ptr<IoThread>> ios;
   std::unique_ptr<WorkerPool> workers;
   std::unique_ptr<tcp::acceptor> acceptor;
@@ -794,10 +798,16 @@ Status HttpServer::Impl::listen() {
   return {};
 }
 
-Task<> HttpServer::Impl::serve(IoThread& io, std::shared_ptr<Connection> connection) {
+asio::ssl::context* HttpServer::Impl::tls_of(const HttpAdmission& admission) const {
+  if (tls.empty()) return nullptr;
+  K2_ASSERT(admission.tls_identity < tls.size());
+  return tls[admission.tls_identity].get();
+}
+
+Task<> HttpServer::Impl::serve(IoThread& io, std::shared_ptr<Connection> connection, HttpAdmission admission) {
   io.connections.insert(connection.get());
   if (is_stopping) connection->begin_stop();
-  co_await connection->run(tls.get());
+  co_await connection->run(tls_of(admission), admission.tls_delay_us);
   io.connections.erase(connection.get());
   counts.open.fetch_sub(1);
   const std::lock_guard lock(open_mutex);
@@ -828,6 +838,13 @@ Task<> HttpServer::Impl::accept_until_stopped() {
       continue;
     }
     counts.accepted.fetch_add(1);
+    const HttpAdmission admission = options.admit ? options.admit() : HttpAdmission();
+    if (admission.is_refused) {
+      error_code ignored;
+      socket.set_option(asio::socket_base::linger(true, 0), ignored);  // a reset, not an end
+      socket.close(ignored);
+      continue;
+    }
     // Counted first, looked second: stop() sets the flag first and looks at the count second, so one of the two sees the other.
     counts.open.fetch_add(1);
     if (is_stopping) {
@@ -835,10 +852,10 @@ Task<> HttpServer::Impl::accept_until_stopped() {
       break;
     }
     auto shared_socket = std::make_shared<tcp::socket>(std::move(socket));
-    asio::post(io.io, [this, &io, shared_socket] {
+    asio::post(io.io, [this, &io, shared_socket, admission] {
       auto connection =
           std::make_shared<Connection>(std::make_unique<Transport>(std::move(*shared_socket)), options, handler, *workers, counts);
-      asio::co_spawn(io.io, serve(io, std::move(connection)), asio::detached);
+      asio::co_spawn(io.io, serve(io, std::move(connection), admission), asio::detached);
     });
   }
 }
@@ -858,7 +875,12 @@ Result<std::unique_ptr<HttpServer>> HttpServer::start(HttpServerOptions options,
   K2_ASSERT(options.io_threads > 0 && options.worker_threads > 0 && options.stream_buffer_bytes > 0);
   auto impl = std::make_unique<Impl>(std::move(options), handler);
   if (!impl->options.tls.empty()) {
-    K2_TRY(impl->tls, make_server_tls(impl->options.tls));
+    std::vector<TlsIdentity> identities = impl->options.other_tls;
+    identities.insert(identities.begin(), impl->options.tls);
+    for (const TlsIdentity& identity : identities) {
+      K2_TRY(auto context, make_server_tls(identity));
+      impl->tls.push_back(std::move(context));
+    }
   }
   for (int i = 0; i < impl->options.io_threads; ++i) impl->ios.push_back(std::make_unique<Impl::IoThread>());
   K2_RETURN_IF_ERROR(impl->listen());
@@ -878,7 +900,7 @@ uint16_t HttpServer::port() const { return impl_->endpoint.port(); }
 
 std::string HttpServer::url() const {
   Url url;
-  url.scheme = impl_->tls ? "https" : "http";
+  url.scheme = impl_->tls.empty() ? "http" : "https";
   url.host = impl_->endpoint.address().to_string();
   url.port = impl_->endpoint.port();
   return url.origin();

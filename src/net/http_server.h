@@ -26,6 +26,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "base/result.h"
 #include "net/http_message.h"
@@ -100,6 +101,8 @@ class WsSession {
   virtual bool send_raw(std::string_view bytes) = 0;
   /// Sends what is queued, then a close frame; torn after the close time-out.
   virtual void close(uint16_t code, std::string_view reason) = 0;
+  /// From now on nothing is sent any more, not even pongs; the socket stays, and what is sent later is dropped: for simulators of dead peers.
+  virtual void fall_silent() = 0;
   /// Tears the connection at once.
   virtual void abort() = 0;
   /// Bytes queued and not yet taken by the socket.
@@ -148,9 +151,18 @@ class HttpHandler {
   virtual HttpReply handle(HttpRequest request) = 0;
 };
 
+/// How a connection that has just been accepted is treated; for simulators of broken servers.
+struct HttpAdmission {
+  bool is_refused = false;  // torn before any byte
+  int64_t tls_delay_us = 0;  // the TLS handshake is held up for so long
+  size_t tls_identity = 0;  // which certificate is shown: 0: HttpServerOptions::tls; n: other_tls[n - 1]
+};
+
 struct HttpServerOptions {
   std::string listen = "127.0.0.1:0";  // host:port; port 0: any free one
   TlsIdentity tls;  // empty: plain
+  std::vector<TlsIdentity> other_tls;  // only for `admit`
+  std::function<HttpAdmission()> admit;  // empty: everybody; called on an I/O thread, must not block
   int io_threads = 1;
   int worker_threads = 4;
   size_t worker_queue_max = 64;  // requests waiting for a worker

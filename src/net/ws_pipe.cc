@@ -102,6 +102,7 @@ void WsOutbox::wake_locked() {
 WsOutbox::Put WsOutbox::put(Kind kind, std::string_view bytes) {
   const std::lock_guard lock(mutex_);
   if (is_detached_ || close_wish_ || abort_wish_) return Put::kClosed;
+  if (is_silent_) return Put::kQueued;
   const size_t record_bytes = kRecordHeader + bytes.size();
   if (records_.size() + in_flight_bytes_ + record_bytes > bytes_max_) return Put::kFull;
   char header[kRecordHeader];
@@ -125,6 +126,12 @@ void WsOutbox::abort() {
   const std::lock_guard lock(mutex_);
   abort_wish_ = true;
   wake_locked();
+}
+
+void WsOutbox::fall_silent() {
+  const std::lock_guard lock(mutex_);
+  is_silent_ = true;
+  records_.clear();
 }
 
 size_t WsOutbox::queued_bytes() const {
@@ -391,7 +398,12 @@ Task<> WsPipe::Impl::flush() {
     batch.clear();
     std::swap(batch, layer().output);
     error_code ec;
-    co_await transport->write(asio::buffer(batch), options.write_stall_us, ec);
+    bool is_silent = false;
+    {
+      const std::lock_guard lock(outbox.mutex_);
+      is_silent = outbox.is_silent_;
+    }
+    if (!is_silent) co_await transport->write(asio::buffer(batch), options.write_stall_us, ec);
     if (ec) transport->close();
     const std::lock_guard lock(outbox.mutex_);
     outbox.in_flight_bytes_ = records.size() - records_at;

@@ -52,6 +52,8 @@ class WsOutbox {
   Put put(Kind kind, std::string_view bytes);
   void close(uint16_t code, std::string_view reason);
   void abort();
+  /// Nothing goes to the socket any more, whoever wrote it; it stays open.
+  void fall_silent();
   [[nodiscard]] size_t queued_bytes() const;
   [[nodiscard]] bool is_closed() const;
 
@@ -70,6 +72,7 @@ class WsOutbox {
   size_t in_flight_bytes_ = 0;    // taken by the pipe, not yet by the socket
   std::optional<CloseWish> close_wish_;
   bool abort_wish_ = false;
+  bool is_silent_ = false;
   bool is_wake_posted_ = false;
   bool is_detached_ = false;      // the pipe has ended
   std::function<void()> on_wake_; // the pipe's; runs on its thread
