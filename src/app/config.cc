@@ -82,18 +82,31 @@ ConfigKey count_key(std::string_view name, std::string_view doc, int64_t at_leas
   return key;
 }
 
+Status require_choice(const std::string& text, const std::vector<std::string>& choices) {
+  if (std::ranges::find(choices, text) != choices.end()) return {};
+  std::string allowed;
+  for (const std::string& choice : choices) allowed += (allowed.empty() ? "\"" : ", \"") + choice + '"';
+  return refuse("\"" + text + "\" is not known here; allowed: " + allowed);
+}
+
 ConfigKey choice_key(std::string_view name, std::string_view doc, std::vector<std::string> choices, std::string& (*at)(Config&)) {
-  ConfigKey key{name, doc,
-                [choices, at](Config& config, const Texts& texts) -> Status {
-                  if (std::ranges::find(choices, texts.front()) == choices.end()) {
-                    std::string allowed;
-                    for (const std::string& choice : choices) allowed += (allowed.empty() ? "\"" : ", \"") + choice + '"';
-                    return refuse("\"" + texts.front() + "\" is not known here; allowed: " + allowed);
-                  }
-                  at(config) = texts.front();
-                  return {};
-                },
-                [at](const Config& config) { return Texts{at(const_cast<Config&>(config))}; }};
+  return {name, doc,
+          [choices, at](Config& config, const Texts& texts) -> Status {
+            K2_RETURN_IF_ERROR(require_choice(texts.front(), choices));
+            at(config) = texts.front();
+            return {};
+          },
+          [at](const Config& config) { return Texts{at(const_cast<Config&>(config))}; }};
+}
+
+template <class At>
+ConfigKey choices_key(std::string_view name, std::string_view doc, std::vector<std::string> choices, At at) {
+  ConfigKey key = list_key(name, doc, at);
+  key.set = [choices, at](Config& config, const Texts& texts) -> Status {
+    for (const std::string& text : texts) K2_RETURN_IF_ERROR(require_choice(text, choices));
+    at(config) = texts;
+    return {};
+  };
   return key;
 }
 
@@ -136,6 +149,20 @@ std::vector<ConfigKey> make_keys() {
       list_key("binance.endpoints", "WebSocket endpoints, tried in order", K2_AT(binance.endpoints)),
       list_key("binance.rest_endpoints", "REST endpoints, tried in order", K2_AT(binance.rest_endpoints)),
       text_key("binance.ca_file", "further certificate authorities to trust (PEM)", K2_AT(binance.ca_file)),
+      choices_key("binance.channels", "streams of each symbol", {"trade", "bookTicker"}, K2_AT(binance.channels)),
+      count_key("binance.lines", "connections that carry each stream: 2 for permanent A and B lines", 1, 2, K2_AT(binance.lines)),
+      count_key("binance.streams_per_connection", "more streams than these are spread over several connections", 2, 1024,
+                K2_AT(binance.streams_per_connection)),
+      duration_key("binance.heartbeat", "a venue that is silent for so long is asked whether it is there", K2_AT(binance.heartbeat_us)),
+      duration_key("binance.replace_after", "age at which a connection is replaced, before the venue cuts it at 24h; 0s: never",
+                   K2_AT(binance.replace_after_us)),
+      duration_key("binance.failback_after", "time on another endpoint before the first is tried again; 0s: never",
+                   K2_AT(binance.failback_after_us)),
+      count_key("binance.attempts_max", "failures in a row before the next endpoint", 1, 1000, K2_AT(binance.attempts_max)),
+      count_key("binance.rounds_max", "times through all endpoints in vain before on_exhausted = \"exit\" does so", 1, 1000,
+                K2_AT(binance.rounds_max)),
+      choice_key("binance.on_exhausted", "after all endpoints were tried in vain", {"keep_trying", "exit"},
+                 [](Config& c) -> std::string& { return c.binance.on_exhausted; }),
       text_key("serve.listen", "HTTP: API, page, metrics", K2_AT(serve.listen)),
       text_key("serve.pg_listen", "PostgreSQL wire protocol (not served by this build)", K2_AT(serve.pg_listen)),
       text_key("query.memory_limit", "DuckDB's memory limit", K2_AT(query.memory_limit)),

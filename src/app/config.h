@@ -40,6 +40,15 @@ struct BinanceConfig {
   std::vector<std::string> endpoints = {"wss://stream.binance.com:9443", "wss://stream.binance.us:9443"};
   std::vector<std::string> rest_endpoints = {"https://api.binance.com", "https://api.binance.us"};
   std::string ca_file;  // further certificate authorities to trust (PEM), beside the system's
+  std::vector<std::string> channels = {"trade"};  // "trade", "bookTicker"
+  int64_t lines = 1;  // connections that carry each stream; 2: A and B, for good
+  int64_t streams_per_connection = 1024;
+  int64_t heartbeat_us = 30'000'000;
+  int64_t replace_after_us = 23 * 3'600'000'000LL;  // 0: only when the venue cuts
+  int64_t failback_after_us = 600'000'000;  // 0: never
+  int64_t attempts_max = 10;  // in a row on one endpoint
+  int64_t rounds_max = 1;  // times through all endpoints in vain, for on_exhausted = "exit"
+  std::string on_exhausted = "keep_trying";
 };
 
 struct ServeConfig {

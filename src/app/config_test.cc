@@ -89,6 +89,11 @@ TEST_F(ConfigTest, OnlySchemaV2IsAccepted) {
   EXPECT_THAT(refusal(), HasSubstr("allowed: \"v2\""));
 }
 
+TEST_F(ConfigTest, OnlyKnownChannelsAreAccepted) {
+  file("k2.toml", "[binance]\nchannels = [\"bookTicker\", \"kline_1m\"]\n");
+  EXPECT_THAT(refusal(), HasSubstr("\"kline_1m\" is not known here; allowed: \"trade\", \"bookTicker\""));
+}
+
 TEST_F(ConfigTest, BrokenTomlIsRefusedWithItsPlace) {
   file("k2.toml", "data_dir = \"a\"\ndata_dir = = 3\n");
   EXPECT_THAT(refusal(), HasSubstr("k2.toml:2:"));

@@ -62,6 +62,22 @@ Status require_currencies(const Config& config, const InstrumentTable& table) {
   return {};
 }
 
+BinanceFeedOptions feed_options(const BinanceConfig& config) {
+  BinanceFeedOptions options;
+  options.symbols = config.symbols;
+  options.channels = config.channels;
+  options.endpoints = config.endpoints;
+  options.streams_per_connection = static_cast<size_t>(config.streams_per_connection);
+  options.session.attempts_max = static_cast<int>(config.attempts_max);
+  options.session.rounds_max = config.on_exhausted == "exit" ? static_cast<int>(config.rounds_max) : 0;
+  options.session.heartbeat_us = config.heartbeat_us;
+  if (config.heartbeat_us > 0) options.session.stale_after_us = 3 * config.heartbeat_us;
+  options.lines.lines = static_cast<int>(config.lines);
+  options.lines.replace_after_us = config.replace_after_us;
+  options.lines.failback_after_us = config.failback_after_us;
+  return options;
+}
+
 /// Takes frames of all connections; a parser for each.
 class FrameIngest final : public FrameSink {
  public:
@@ -80,6 +96,17 @@ class FrameIngest final : public FrameSink {
                                         : make_error(ErrorKind::kInvalidInput, "a binary message, which this stream does not have");
     const Status put = parsed ? take(line.frame) : bury(frame, parsed.error().message);
     if (!put) fail(put.error());
+  }
+
+  /// The feed ends for good; the first reason counts.
+  void fail(const Error& error) {
+    {
+      const std::scoped_lock lock(mutex_);
+      if (failure_) return;
+      failure_ = error;
+    }
+    log_error("feed_stopped", {{"error", error.message}});
+    if (on_failure_) on_failure_();
   }
 
   [[nodiscard]] Status health() const {
@@ -130,16 +157,6 @@ class FrameIngest final : public FrameSink {
     return ingest_.put(letter, {kDeadLetterSource, next_letter_.fetch_add(1), false});
   }
 
-  void fail(const Error& error) {
-    {
-      const std::scoped_lock lock(mutex_);
-      if (failure_) return;
-      failure_ = error;
-    }
-    log_error("feed_stopped", {{"error", error.message}});
-    if (on_failure_) on_failure_();
-  }
-
   Ingest& ingest_;
   const std::shared_ptr<const InstrumentTable> instruments_;
   const std::function<void()> on_failure_;
@@ -165,13 +182,12 @@ Result<std::unique_ptr<BinanceSource>> BinanceSource::start(const Config& config
   K2_TRY(InstrumentTable instruments, known_binance_instruments(config));
   ask_instruments(config, trust, instruments);
   K2_RETURN_IF_ERROR(require_currencies(config, instruments));
-  BinanceFeedOptions feed;
-  feed.symbols = config.binance.symbols;
-  feed.endpoints = config.binance.endpoints;
+  BinanceFeedOptions feed = feed_options(config.binance);
   feed.trust = trust;
   auto impl = std::make_unique<Impl>();
   impl->sink =
       std::make_unique<FrameIngest>(ingest, std::make_shared<const InstrumentTable>(std::move(instruments)), std::move(options.on_failure));
+  feed.on_exhausted = [sink = impl->sink.get()](const std::string& why) { sink->fail({ErrorKind::kUnavailable, why}); };
   K2_TRY(impl->feed, BinanceFeed::start(feed, *impl->sink));
   return std::unique_ptr<BinanceSource>(new BinanceSource(std::move(impl)));
 }

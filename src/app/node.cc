@@ -64,10 +64,12 @@ struct Node::Impl {
   void start_archive();
   Status stop();
   [[nodiscard]] Status health() const;
+  [[nodiscard]] Status venue_reached() const;
   [[nodiscard]] Status freshness() const;
   [[nodiscard]] Status readiness() const {
-    const Status healthy = health();
-    return healthy ? freshness() : healthy;
+    if (Status healthy = health(); !healthy) return healthy;
+    if (Status reached = venue_reached(); !reached) return reached;
+    return freshness();
   }
   [[nodiscard]] Json table_health(Channel channel) const;
   [[nodiscard]] std::string health_json() const;
@@ -148,6 +150,15 @@ Status Node::Impl::health() const {
   return archive_end;
 }
 
+// A connection that is made anew is everyday life; all endpoints in vain is not.
+Status Node::Impl::venue_reached() const {
+  if (!is_complete || !feed) return {};
+  const BinanceFeedStatus status = feed->status();
+  if (!status.has_tried_all) return {};
+  return make_error(ErrorKind::kUnavailable,
+                    "Binance: all endpoints were tried in vain; the last, " + status.endpoint + ": " + status.last_error);
+}
+
 // Commits that fail are tried again for ever, and one that hangs says nothing: what tells is rows that wait too long.
 Status Node::Impl::freshness() const {
   if (!is_complete || !archive) return {};
@@ -191,10 +202,18 @@ std::string Node::Impl::health_json() const {
   if (!options.notice.empty()) out["notice"] = options.notice;
   if (is_complete && feed) {
     const BinanceFeedStatus status = feed->status();
-    out["feed"] = {{"exchange", "binance"},         {"state", std::string(session_state_name(status.state))},
-                   {"connected", status.connected}, {"endpoint", status.endpoint},
-                   {"messages", status.messages},   {"reconnects", status.reconnects},
-                   {"errors", status.errors},       {"last_error", status.last_error}};
+    out["feed"] = {{"exchange", "binance"},
+                   {"state", std::string(session_state_name(status.state))},
+                   {"connected", status.connected},
+                   {"endpoint", status.endpoint},
+                   {"messages", status.messages},
+                   {"reconnects", status.reconnects},
+                   {"errors", status.errors},
+                   {"last_error", status.last_error},
+                   {"lines", status.lines},
+                   {"lines_live", status.lines_live},
+                   {"replacements", status.replacements},
+                   {"failovers", status.failovers}};
   }
   if (is_complete && ingest) {
     const Ingest::Counts counts = ingest->counts();

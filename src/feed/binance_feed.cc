@@ -100,6 +100,7 @@ struct BinanceFeed::Impl {
     std::unordered_map<std::string_view, size_t> stream_index;  // by the plan's names
     LineGroup group;                                            // this and what follows is the feed's thread's
     std::map<LineId, std::unique_ptr<Line>> lines;
+    bool has_tried_all = false;  // all endpoints in vain, since it was last live
   };
 
   /// What a connection's thread tells the feed's.
@@ -333,6 +334,7 @@ void BinanceFeed::Impl::note(Shard& shard, const LineEvent& event) {
       all.failovers.add();
       return log_warning("feed_failed_over", {{"to", url}, {"last_error", last_error}});
     case LineEvent::Kind::kRoundFailed:
+      shard.has_tried_all = !shard.group.is_live();
       return log_error("feed_all_endpoints_failed", {{"endpoints", shard.plan.urls.size()}, {"last_error", last_error}});
     case LineEvent::Kind::kExhausted: {
       log_error("feed_exhausted", {{"endpoints", shard.plan.urls.size()}, {"last_error", last_error}});
@@ -345,6 +347,7 @@ void BinanceFeed::Impl::note(Shard& shard, const LineEvent& event) {
 }
 
 void BinanceFeed::Impl::note_live(Shard& shard, const LineEvent& event) {
+  shard.has_tried_all = false;
   const auto line = shard.lines.find(event.line);
   if (line == shard.lines.end()) return;
   log_info("feed_live", {{"url", line->second->url()}, {"symbols", shard.plan.symbols.size()}});
@@ -402,6 +405,7 @@ void BinanceFeed::Impl::publish() {
     for (const SessionState state : group.states()) ++states[state];
     now.lines += group.slots();
     now.is_exhausted = now.is_exhausted || group.is_exhausted();
+    now.has_tried_all = now.has_tried_all || shard->has_tried_all;
     now.reconnects += group.counts().reconnects;
     now.failovers += group.counts().failovers;
     if (group.is_live() || now.state != SessionState::kLive) continue;

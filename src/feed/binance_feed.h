@@ -64,6 +64,7 @@ struct BinanceFeedStatus {
   size_t lines = 0;  // connections wanted; during replacements one more
   size_t lines_live = 0;
   bool is_exhausted = false;  // some shard has given up
+  bool has_tried_all = false;  // some shard has tried all endpoints in vain since it was last live
   uint64_t messages = 0;  // frames handed to the sink
   uint64_t reconnects = 0;
   uint64_t errors = 0;

@@ -293,6 +293,7 @@ TEST(BinanceFeed, SaysOnceWhenItHasGivenUp) {
   for (int i = 0; i < 500 && !feed->status().is_exhausted; ++i) std::this_thread::sleep_for(10ms);
   EXPECT_EQ(feed->status().state, SessionState::kExhausted);
   EXPECT_FALSE(feed->status().connected);
+  EXPECT_TRUE(feed->status().has_tried_all);
   EXPECT_EQ(told, 1);
   EXPECT_EQ(venue.targets.size(), 4u);
 }
