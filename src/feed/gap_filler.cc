@@ -10,6 +10,7 @@ namespace {
 using Range = SequenceRanges::Range;
 
 constexpr int64_t kMinuteUs = 60'000'000;
+constexpr const char* kUnreadableReason = "the venue's row could not be read; it is in the dead letters";
 
 /// Calls `take` with every part of `ranges` that lies within [first, last], in order.
 template <class Take>
@@ -105,12 +106,36 @@ void GapFiller::observe(size_t source_index, const SequenceRanges& taken, const 
   }
   std::swap(source.pieces, kept);
 
-  // What was open, and is taken without having been in an answer of ours.
   for (const auto& [first, old] : kept) {
-    if (!old.is_opened || old.state == State::kReturned) continue;
-    for_each_overlap(taken.ranges(), first, old.last,
-                     [&](const Range& part) { tell(GapEventKind::kArrived, source_index, part.first, part.last); });
+    const bool was_returned = old.state == State::kReturned;
+    if (!old.is_opened && !was_returned) continue;
+    for_each_overlap(taken.ranges(), first, old.last, [&](const Range& part) {
+      tell(was_returned ? GapEventKind::kBackfilled : GapEventKind::kArrived, source_index, part.first, part.last);
+    });
   }
+  tell_tail(source_index);
+}
+
+void GapFiller::adopt(size_t source, const Range& open, int64_t now_us) {
+  sources_[source].pieces.emplace(open.first,
+                                  Piece{.last = open.last, .seen_us = now_us, .due_us = now_us + policy_.grace_us, .is_opened = true});
+}
+
+/// What an answer about the tail had, and the log now has.
+void GapFiller::tell_tail(size_t index) {
+  Source& source = sources_[index];
+  if (source.tail_returned.empty()) return;
+  SequenceRanges waiting;
+  for (const Range& returned : source.tail_returned.ranges()) {
+    int64_t at = returned.first;
+    for_each_overlap(source.taken.ranges(), returned.first, returned.last, [&](const Range& part) {
+      tell(GapEventKind::kBackfilled, index, part.first, part.last);
+      if (at < part.first) waiting.insert(Range{at, part.first - 1});
+      at = part.last + 1;
+    });
+    if (at <= returned.last) waiting.insert(Range{at, returned.last});
+  }
+  source.tail_returned = std::move(waiting);
 }
 
 void GapFiller::check_tail(size_t source, int64_t now_us) {
@@ -228,15 +253,11 @@ void GapFiller::answered(const GapAnswer& answer, int64_t now_us) {
 }
 
 void GapFiller::answer_tail(const GapAnswer& answer, int64_t now_us) {
-  Tail& tail = sources_[asked_->source].tail;
-  for (size_t i = 0; i < answer.ids.size();) {
-    const bool is_lost = has_id(answer.unreadable, answer.ids[i]);
-    size_t end = i + 1;
-    while (end < answer.ids.size() && answer.ids[end] == answer.ids[end - 1] + 1 && has_id(answer.unreadable, answer.ids[end]) == is_lost)
-      ++end;
-    tell(is_lost ? GapEventKind::kLost : GapEventKind::kBackfilled, asked_->source, answer.ids[i], answer.ids[end - 1],
-         is_lost ? "the venue's row could not be read; it is in the dead letters" : "");
-    i = end;
+  Source& source = sources_[asked_->source];
+  Tail& tail = source.tail;
+  for (const int64_t id : answer.ids) {
+    if (has_id(answer.unreadable, id)) tell(GapEventKind::kUnreadable, asked_->source, id, id, kUnreadableReason);
+    else source.tail_returned.insert(id);
   }
   tail.fetched += static_cast<int64_t>(answer.ids.size());
   if (answer.ids.size() == static_cast<size_t>(asked_->limit)) {
@@ -309,8 +330,7 @@ void GapFiller::judge(Pieces& judged, int64_t first, int64_t last, const Piece& 
       part.state = is_lost ? State::kSettled : State::kReturned;
       part.due_us = now_us + policy_.patience_us;
       part.tries = 0;
-      tell(is_lost ? GapEventKind::kLost : GapEventKind::kBackfilled, asked_->source, begin, part.last,
-           is_lost ? "the venue's row could not be read; it is in the dead letters" : "");
+      if (is_lost) tell(GapEventKind::kUnreadable, asked_->source, begin, part.last, kUnreadableReason);
     }
     judged.emplace(begin, part);
     at = part.last + 1;
@@ -332,7 +352,7 @@ GapFiller::Piece GapFiller::judge_missing(int64_t first, int64_t last, Piece pie
   piece.state = State::kSettled;
   piece.due_us = now_us + policy_.patience_us;
   if (is_below) {
-    tell(GapEventKind::kLost, asked_->source, first, last, "the venue no longer has trades before " + std::to_string(evidence.first));
+    tell(GapEventKind::kForgotten, asked_->source, first, last, "the venue no longer has trades before " + std::to_string(evidence.first));
   } else {
     tell(GapEventKind::kNotIssued, asked_->source, first, last, "the venue has the trades around these ids and none with them");
   }

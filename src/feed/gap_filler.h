@@ -4,8 +4,8 @@
 // events: what to state as coverage. What the log has decides, never memory: whatever was asked for and did not arrive there is asked for
 // again.
 //
-//   hole in the taken ids --grace--> opened --asked--> returned       -> kBackfilled, until the log has it
-//                                                  '-> not returned   -> asked again after confirm_after -> kNotIssued (or kLost)
+//   hole in the taken ids --grace--> opened --asked--> returned       -> kBackfilled when the log has it
+//                                                  '-> not returned   -> asked again after confirm_after -> kNotIssued (or kForgotten)
 //                                                  '-> beyond the venue's newest id -> open; asked again, ever less often
 //
 // Order: sources take turns; within one the newest hole comes first. What people look at is the last minutes, and REST keeps old trades, so that
@@ -55,10 +55,11 @@ enum class GapEventKind : uint8_t {
   kOpened,  // found
   kTooLarge,  // more than trades_max: stays open until somebody loads a dump
   kStuck,  // open, and why it can't be filled for now
-  kBackfilled,  // in the answer just told
+  kBackfilled,  // was in an answer, and the log has it
   kArrived,  // was open, and came by another way
   kNotIssued,
-  kLost,
+  kForgotten,  // lost: the venue no longer has it
+  kUnreadable,  // lost: the venue's row could not become a trade
 };
 
 struct GapEvent {
@@ -111,6 +112,8 @@ class GapFiller {
   [[nodiscard]] const std::string& symbol_of(size_t source) const { return sources_[source].symbol; }
   [[nodiscard]] size_t size() const { return sources_.size(); }
 
+  /// A hole that was stated as open in an earlier life: it is not told again, but what became of it is.
+  void adopt(size_t source, const SequenceRanges::Range& open, int64_t now_us);
   /// What the log has of it now.
   void observe(size_t source, const SequenceRanges& taken, const SequenceRanges& settled, int64_t now_us);
 
@@ -169,6 +172,7 @@ class GapFiller {
     SequenceRanges taken{};
     Pieces pieces{};
     Tail tail{};
+    SequenceRanges tail_returned{};  // handed over, and not yet seen in the log
     int64_t closed_until_us = INT64_MIN;
   };
   struct Venue {
@@ -199,6 +203,7 @@ class GapFiller {
   [[nodiscard]] Piece judge_missing(int64_t first, int64_t last, Piece piece, const Evidence& evidence, int64_t now_us);
   [[nodiscard]] Piece doubted(int64_t first, int64_t last, Piece piece, const std::string& reason, int64_t now_us);
   void tell_stuck(size_t source, const std::string& reason);
+  void tell_tail(size_t source);
   void tell(GapEventKind kind, size_t source, int64_t first, int64_t last, std::string reason = {});
 
   GapPolicy policy_;
