@@ -259,8 +259,7 @@ Status TableArchive::commit_all(const Offsets& log_end, std::stop_token stop) {
 
 struct Archive::Impl {
   Impl(Log& log_in, const SchemaStore& schemas, Lake& lake, const ArchiveOptions& options_in) : log(log_in), options(options_in) {
-    for (const Channel channel : kChannels)
-      tables.push_back(std::make_unique<TableArchive>(channel, log_in, schemas, lake, options_in));
+    for (const Channel channel : kChannels) tables.push_back(std::make_unique<TableArchive>(channel, log_in, schemas, lake, options_in));
   }
 
   Log& log;

@@ -12,7 +12,8 @@ TEST(Event, TopicsNameAssetClassChannelAndExchange) {
   EXPECT_EQ(topic_channel("market.equities.quotes.asx"), Channel::kQuotes);
   EXPECT_EQ(topic_name(AssetClass::kCrypto, Channel::kCoverage, "binance"), "market.crypto.coverage.binance");
   EXPECT_EQ(topic_channel("market.crypto.coverage.binance"), Channel::kCoverage);
-  for (const char* topic : {"market.dead_letter", "market.crypto.trades.", "market.crypto.trades", "market.crypto.coverage.", "market.cheese.trades.x", "x", ""})
+  for (const char* topic : {"market.dead_letter", "market.crypto.trades.", "market.crypto.trades", "market.crypto.coverage.",
+                            "market.cheese.trades.x", "x", ""})
     EXPECT_EQ(topic_channel(topic), std::nullopt) << topic;
 }
 

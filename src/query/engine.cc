@@ -336,7 +336,11 @@ Result<std::unique_ptr<QueryResult>> coverage_rows(const CoverageState& state, c
 class DuckEngine final : public Engine {
  public:
   DuckEngine(Lake& lake, const Log& log, const SchemaStore& schemas, const EngineOptions& options)
-      : lake_(lake), window_rows_max_(options.window_rows_max), window_threads_(options.threads), reader_(lake, log, schemas, {.bytes_max = options.tail_bytes_max}), coverage_(reader_.tail_of(kCoverage)) {}
+      : lake_(lake),
+        window_rows_max_(options.window_rows_max),
+        window_threads_(options.threads),
+        reader_(lake, log, schemas, {.bytes_max = options.tail_bytes_max}),
+        coverage_(reader_.tail_of(kCoverage)) {}
 
   Status start(const EngineOptions& options) {
     const LakeOptions& lake = lake_.options();

@@ -67,9 +67,9 @@ struct EventQuery {
 struct CoverageQuery {
   std::vector<std::string> symbols;
   std::string exchange;
-  std::string channel;                   // "trades", "quotes"
-  std::optional<TimestampUs> start;      // ranges that end at or after it
-  std::optional<TimestampUs> end;        // ranges that begin before it
+  std::string channel;  // "trades", "quotes"
+  std::optional<TimestampUs> start;  // ranges that end at or after it
+  std::optional<TimestampUs> end;  // ranges that begin before it
   std::vector<CoverageStatus> statuses;
   std::optional<int64_t> limit;
 };

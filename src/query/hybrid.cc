@@ -13,7 +13,6 @@ namespace {
 constexpr size_t kStatesMax = 32;
 constexpr int kViewAttempts = 3;  // a trim may come between looking at the table and at the log; twice in a row is rare, thrice is wrong
 
-
 Status same_log(const TableState& state, const LogId& id) {
   if (state.log_id.empty() || state.log_id == id.value) return {};
   return make_error(ErrorKind::kCorrupt, "table " + state.table + " was written from log " + state.log_id + ", this one is " + id.value);
@@ -37,8 +36,7 @@ int64_t sum(const Offsets& offsets) {
 
 }  // namespace
 
-HybridReader::HybridReader(Lake& lake, const Log& log, const SchemaStore& schemas, const HotTailOptions& options)
-    : lake_(lake), log_(log) {
+HybridReader::HybridReader(Lake& lake, const Log& log, const SchemaStore& schemas, const HotTailOptions& options) : lake_(lake), log_(log) {
   for (const Channel channel : kChannels) tails_.push_back(std::make_unique<HotTail>(channel, log, schemas, options));
 }
 
