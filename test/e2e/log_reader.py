@@ -10,7 +10,7 @@ import struct
 
 import avro_reader
 from source_data import Quote, Trade
-from tables import Stored
+from tables import Coverage, Stored
 
 DEAD_LETTER_TOPIC = "market.dead_letter"
 HEADER = struct.Struct("<4sIIIqq")
@@ -62,8 +62,8 @@ class LogFile:
                     yield offset, key, value
 
     def records(self, topic: str, partition: int, start: int = 0, end: int | None = None) -> list[Stored]:
-        """The same, decoded: trades and quotes."""
-        kind = Quote if ".quotes." in topic else Trade
+        """The same, decoded: trades, quotes and coverage."""
+        kind = Quote if ".quotes." in topic else Coverage if ".coverage." in topic else Trade
         return [as_stored(kind, self.decode(value), topic, partition, offset)
                 for offset, _, value in self.messages(topic, partition, start, end)]
 
@@ -103,6 +103,8 @@ def decode_batch(blob: bytes, partition_id: int, first: int, after: int):
 def as_stored(kind, record: dict, topic: str, partition: int, offset: int) -> Stored:
     values = {name.removesuffix("_us") if name == "timestamp_us" else name: None for name in kind._fields}
     values.update({name: record[name] for name in values})
+    if kind is Coverage:
+        return Stored(kind(*values.values()), record["ingestion_timestamp"], topic, partition, offset)
     if "trade_conditions" in values:
         values["trade_conditions"] = tuple(values["trade_conditions"])
     if values["vendor_data"] is not None:

@@ -17,10 +17,24 @@ from source_data import Quote, Trade
 NAMESPACE = "market_data"
 
 
+class Coverage(typing.NamedTuple):
+    """A statement of market_data.coverage."""
+
+    exchange: str
+    symbol: str
+    channel: str
+    first_sequence: int
+    last_sequence: int
+    timestamp: int
+    end_timestamp: int
+    status: str
+    reason: str | None
+
+
 class Stored(typing.NamedTuple):
     """A row of a table or a record of the log: its content, when k2 got it, and its place in the log."""
 
-    content: Trade | Quote
+    content: Trade | Quote | Coverage
     ingestion_us: int
     topic: str
     partition: int
@@ -78,7 +92,7 @@ def duckdb_connection() -> duckdb.DuckDBPyConnection:
 def stored(rows: pa.Table, name: str) -> list[Stored]:
     """Arrow rows as our plain ones. The column names decide; the order of columns does not."""
     rows = rows.combine_chunks()
-    kind = Quote if name == "quotes_v2" else Trade
+    kind = {"quotes_v2": Quote, "coverage": Coverage}.get(name, Trade)
     content = zip(*(column(rows, "timestamp" if field == "timestamp_us" else field) for field in kind._fields))
     places = zip(*(column(rows, field) for field in ("ingestion_timestamp", "log_topic", "log_partition", "log_offset")))
     return [Stored(kind(*values), *place) for values, place in zip(content, places)]

@@ -90,6 +90,28 @@ def damaged_chain(**summary):
     return metadata
 
 
+def says(offset: int, status: str, first: int, last: int) -> Stored:
+    statement = tables.Coverage("binance", "BTCUSDT", "trades", 1000 + first, 1000 + last, 0, 0, status, None)
+    return Stored(statement, 0, "market.crypto.coverage.binance", 0, offset)
+
+
+def test_trades_that_are_there_or_spoken_of_pass(rows):
+    statements = [says(0, "observed", 0, 39), says(1, "open", 40, 59), says(2, "backfilled", 40, 49), says(3, "lost", 50, 59), says(4, "observed", 60, 99)]
+    verifier.assert_clean(verifier.check_accounted(rows, [says(0, "observed", 0, 99)]),
+                          verifier.check_accounted(rows[:50] + rows[60:], statements), verifier.check_accounted(rows, []))
+
+
+@pytest.mark.parametrize("absent, statements, fault", [
+    (7, [], "missing without a word"),
+    (7, [says(0, "open", 7, 7), says(1, "backfilled", 7, 7)], "said to be there"),
+    (7, [says(1, "observed", 0, 99), says(0, "lost", 7, 7)], "said to be there"),
+    (None, [says(0, "observed", 0, 99), says(1, "open", 7, 7)], "said to be missing"),
+])
+def test_a_trade_that_coverage_does_not_account_for_is_found(rows, absent, statements, fault):
+    found = verifier.check_accounted([row for number, row in enumerate(rows) if number != absent], statements)
+    assert fault in found[-1], found
+
+
 @pytest.mark.parametrize("summary", [
     {"added_records": "8"}, {"total_records": "11"}, {"k2.log_id": "another"}, {"k2.commit_id": "commit 0"},
     {"k2.offsets": f'{{"{TOPIC}":{{"0":4}}}}'}, {"k2.offsets": "{}"}])

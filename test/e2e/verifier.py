@@ -139,4 +139,46 @@ def check_lake(data_dir: pathlib.Path) -> list[str]:
             problems += check_same(f"{name} against the log", logged, rows)
             problems += check_same(f"{name} by DuckDB against PyIceberg", rows, tables.by_duckdb(data_dir, name))
             problems += check_snapshots(name, tables.metadata(data_dir, name))
+        problems += check_coverage(data_dir, log)
+    return problems
+
+
+def check_coverage(data_dir: pathlib.Path, log: log_reader.LogFile) -> list[str]:
+    """The coverage table has the log's statements, each once."""
+    ends = {partition: end for partition, end in log.end_offsets().items() if ".coverage." in partition[0]}
+    if not ends:
+        return []
+    logged = [record for partition in ends for record in log.records(*partition)]
+    rows = tables.by_pyiceberg(data_dir, "coverage")
+    return (check_offsets("log for coverage", logged, ends) + check_offsets("coverage", rows, ends)
+            + check_same("coverage against the log", logged, rows)
+            + check_same("coverage by DuckDB against PyIceberg", rows, tables.by_duckdb(data_dir, "coverage"))
+            + check_snapshots("coverage", tables.metadata(data_dir, "coverage")))
+
+
+def present_coverage(statements: list[Stored]) -> dict[tuple[str, str, str], dict[int, str]]:
+    """The status of each sequence number of (exchange, symbol, channel): that of the last statement about it, number by number."""
+    present = collections.defaultdict(dict)
+    for row in sorted(statements, key=lambda row: (row.topic, row.partition, row.offset)):
+        said = row.content
+        source = present[said.exchange, said.symbol, said.channel]
+        source.update(dict.fromkeys(range(said.first_sequence, said.last_sequence + 1), said.status))
+    return present
+
+
+def check_accounted(trades: list[Stored], statements: list[Stored]) -> list[str]:
+    """Each trade id between a source's first and last is in the table, or coverage says that it is open, lost or not issued; not both."""
+    taken = collections.defaultdict(set)
+    for row in trades:
+        taken[row.content.exchange, row.content.symbol, "trades"].add(int(row.content.trade_id))
+    present, problems = present_coverage(statements), []
+    for source, ids in taken.items():
+        said = present.get(source, {})
+        absent = {number for number, status in said.items() if status in ("open", "lost", "not_issued")}
+        silent = [number for number in range(min(ids), max(ids) + 1) if number not in ids and number not in absent]
+        false = sorted(ids & absent)
+        hollow = sorted(number for number, status in said.items() if status in ("observed", "backfilled") and number not in ids)
+        for fault, found in (("missing without a word", silent), ("there, and said to be missing", false), ("said to be there, and missing", hollow)):
+            if found:
+                problems.append(f"{source}: {len(found)} ids are {fault}, first {found[:SHOWN_MAX]}")
     return problems
