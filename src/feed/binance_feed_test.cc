@@ -31,8 +31,7 @@ class FakeVenue : public HttpHandler {
     void on_open(std::shared_ptr<WsSession> opened) override {
       const std::lock_guard lock(venue.mutex);
       session = std::move(opened);
-      venue.session = session;
-      venue.sessions.push_back(session);
+      venue.newest_session = session;
       if (!venue.greeting.empty()) session->send_text(venue.greeting);
       ++venue.opened;
       venue.changed.notify_all();
@@ -62,6 +61,10 @@ class FakeVenue : public HttpHandler {
     std::unique_lock lock(mutex);
     return changed.wait_for(lock, 5s, condition);
   }
+  std::shared_ptr<WsSession> newest() {
+    const std::lock_guard lock(mutex);
+    return newest_session;
+  }
   std::string ws_url() const { return "ws" + server->url().substr(4); }
 
   std::mutex mutex;
@@ -71,21 +74,18 @@ class FakeVenue : public HttpHandler {
   std::string greeting;
   bool refuses = false;
   int opened = 0;
-  std::shared_ptr<WsSession> session;  // the newest
-  std::vector<std::shared_ptr<WsSession>> sessions;
+  std::shared_ptr<WsSession> newest_session;
   std::vector<uint16_t> close_codes;
   std::function<HttpResponse(const HttpRequest&)> rest;
   std::unique_ptr<HttpServer> server = HttpServer::start({}, *this).value();
 };
 
+// Notes what it is told, connections numbered from 0.
 class Collector : public FrameSink {
  public:
-  void on_frame(const RawFrame& frame) override { note(std::to_string(frame.connection_id - first_id_) + ":" + std::string(frame.bytes)); }
-  void on_connected(uint64_t id, std::string_view) override {
-    if (first_id_ == 0) first_id_ = id;
-    note(std::to_string(id - first_id_) + ":up");
-  }
-  void on_disconnected(uint64_t id, std::string_view) override { note(std::to_string(id - first_id_) + ":down"); }
+  void on_frame(const RawFrame& frame) override { note(frame.connection_id, frame.bytes); }
+  void on_connected(uint64_t id, std::string_view) override { note(id, "up"); }
+  void on_disconnected(uint64_t id, std::string_view) override { note(id, "down"); }
   bool wait_for(const std::string& what) {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, 5s, [&] { return std::find(notes.begin(), notes.end(), what) != notes.end(); });
@@ -94,9 +94,10 @@ class Collector : public FrameSink {
   std::vector<std::string> notes;
 
  private:
-  void note(std::string what) {
+  void note(uint64_t id, std::string_view what) {
     const std::lock_guard lock(mutex_);
-    notes.push_back(std::move(what));
+    if (first_id_ == 0) first_id_ = id;
+    notes.push_back(std::to_string(id - first_id_) + ":" + std::string(what));
     changed_.notify_all();
   }
   std::mutex mutex_;
@@ -125,7 +126,7 @@ TEST(BinanceFeed, HandsFramesOverAndReconnectsAfterACut) {
   auto feed = BinanceFeed::start(quick({venue.ws_url()}), sink).value();
   ASSERT_TRUE(sink.wait_for("0:hello"));
   EXPECT_TRUE(venue.wait([&] { return venue.opened == 1; }));
-  venue.session->abort();
+  venue.newest()->abort();
   ASSERT_TRUE(sink.wait_for("1:hello"));
   for (int i = 0; i < 500 && feed->status().reconnects == 0; ++i) std::this_thread::sleep_for(10ms);  // the sink is told first
   const BinanceFeedStatus status = feed->status();
@@ -145,7 +146,7 @@ TEST(BinanceFeed, SubscribesByMessageAgainAfterAReconnect) {
   options.streams_per_message = 1;
   auto feed = BinanceFeed::start(options, sink).value();
   ASSERT_TRUE(venue.wait([&] { return venue.received.size() == 2; }));
-  venue.session->close(1008, "again");
+  venue.newest()->close(1008, "again");
   ASSERT_TRUE(venue.wait([&] { return venue.received.size() == 4; }));
   EXPECT_EQ(venue.received[0], venue.received[2]);
   EXPECT_EQ(venue.received[1], venue.received[3]);
@@ -198,7 +199,7 @@ TEST(BinanceFeed, AnAnnouncedShutdownBringsANewConnectionUpBeforeTheOldOneGoes) 
     auto feed = BinanceFeed::start(options, sink).value();
     ASSERT_TRUE(sink.wait_for("0:up"));
     ASSERT_TRUE(venue.wait([&] { return venue.opened == 1; }));
-    venue.session->send_text(announcement);
+    venue.newest()->send_text(announcement);
     ASSERT_TRUE(sink.wait_for("0:down"));
     const auto up = std::ranges::find(sink.notes, "1:up");
     EXPECT_LT(up, std::ranges::find(sink.notes, "0:down"));
@@ -206,6 +207,7 @@ TEST(BinanceFeed, AnAnnouncedShutdownBringsANewConnectionUpBeforeTheOldOneGoes) 
     EXPECT_TRUE(feed->status().connected);
     EXPECT_EQ(feed->status().errors, 0u);
     EXPECT_EQ(replacements("shutdown"), replaced_before + 1);
+    EXPECT_TRUE(venue.wait([&] { return !venue.close_codes.empty(); }));
     EXPECT_THAT(venue.close_codes, ElementsAre(1000));
   }
 }
@@ -222,7 +224,7 @@ TEST(BinanceFeed, TwoLinesCarryTheSameAndOneIsEnough) {
   ASSERT_TRUE(venue.wait([&] { return venue.opened == 2; }));
   for (int i = 0; i < 500 && feed->status().lines_live < 2; ++i) std::this_thread::sleep_for(10ms);
   EXPECT_EQ(feed->status().lines_live, 2u);
-  venue.session->abort();
+  venue.newest()->abort();
   for (int i = 0; i < 500 && feed->status().errors == 0; ++i) std::this_thread::sleep_for(10ms);
   EXPECT_TRUE(feed->status().connected);
   EXPECT_EQ(feed->status().lines_live, 1u);
@@ -270,7 +272,7 @@ TEST(BinanceFeed, IsConnectedOnlyWhenEveryShardIs) {
   auto feed = BinanceFeed::start(options, sink).value();
   for (int i = 0; i < 500 && !feed->status().connected; ++i) std::this_thread::sleep_for(10ms);
   ASSERT_TRUE(feed->status().connected);
-  venue.session->abort();
+  venue.newest()->abort();
   for (int i = 0; i < 500 && feed->status().connected; ++i) std::this_thread::sleep_for(10ms);
   EXPECT_FALSE(feed->status().connected);
   EXPECT_EQ(feed->status().lines_live, 1u);
