@@ -96,4 +96,5 @@ def measure(up, port, seconds):
     print(f"the query itself:    {percentiles(queries)}")
 
 
-main()
+if __name__ == "__main__":
+    main()
