@@ -7,9 +7,7 @@ namespace {
 
 using State = CircuitBreaker::State;
 
-CircuitBreaker::Policy policy() {
-  return {.failures_to_open = 3, .successes_to_close = 2, .open_first_us = 100, .open_max_us = 400};
-}
+CircuitBreaker::Policy policy() { return {.failures_to_open = 3, .successes_to_close = 2, .open_first_us = 100, .open_max_us = 400}; }
 
 void fail_to_open(CircuitBreaker& breaker, int64_t now_us) {
   for (int i = 0; i < 3; ++i) breaker.failed(now_us);

@@ -129,10 +129,10 @@ struct Ingest::Impl {
   const Options options;
 
   mutable std::mutex mutex;
-  std::condition_variable room;      // for put(): there is room, or it is over
-  std::condition_variable work;      // for the append thread
+  std::condition_variable room;  // for put(): there is room, or it is over
+  std::condition_variable work;  // for the append thread
   std::condition_variable progress;  // for flush()
-  std::condition_variable trouble;   // for the append thread between two tries
+  std::condition_variable trouble;  // for the append thread between two tries
   Queue queue;
   CircuitBreaker breaker;
   SteadyClock::time_point oldest_pending;
@@ -189,8 +189,8 @@ Result<int32_t> Ingest::Impl::schema_id_of(const std::string& subject, std::stri
   }
 }
 
-Result<Source*> Ingest::Impl::source_of(std::string name, std::string_view key, std::string topic, std::string_view schema,
-                                        Carries carries, Taken::Kind kind) {
+Result<Source*> Ingest::Impl::source_of(std::string name, std::string_view key, std::string topic, std::string_view schema, Carries carries,
+                                        Taken::Kind kind) {
   {
     const std::scoped_lock lock(mutex);
     if (const auto found = source_by_name.find(name); found != source_by_name.end()) return found->second;
@@ -254,40 +254,42 @@ void Ingest::Impl::shed_event(Source& source, const Quote& quote) {
 }
 
 template <class Event>
-Status Ingest::Impl::put_event(const Event& event, Channel channel, Taken::Kind kind,
-                               void (*encode)(const Event&, int32_t, std::string&)) {
+Status Ingest::Impl::put_event(const Event& event, Channel channel, Taken::Kind kind, void (*encode)(const Event&, int32_t, std::string&)) {
   if (!event.source_sequence || *event.source_sequence < 0 || *event.source_sequence > kSequenceMax)
     return make_error(ErrorKind::kInvalidInput,
                       "ingest: " + event.exchange + "/" + event.symbol + ": an event needs a source_sequence of 0 to 2^62-1");
-  K2_TRY(Source* const source,
-         source_of(event_source(event.exchange, event.symbol, channel), event.symbol, topic_name(event.asset_class, channel, event.exchange),
-                   event_schema(channel), channel == Channel::kTrades ? Carries::kTrades : Carries::kQuotes, kind));
+  K2_TRY(Source* const source, source_of(event_source(event.exchange, event.symbol, channel), event.symbol,
+                                         topic_name(event.asset_class, channel, event.exchange), event_schema(channel),
+                                         channel == Channel::kTrades ? Carries::kTrades : Carries::kQuotes, kind));
   K2_ASSERT(source->kind == kind);
   const auto sequence = static_cast<uint64_t>(*event.source_sequence);
-  return put_item({source, sequence, sequence, 0, 0, event.ingestion_timestamp},
-                  [&](std::string& out) { encode(event, source->schema_id, out); }, [&] { shed_event(*source, event); });
+  return put_item(
+      {source, sequence, sequence, 0, 0, event.ingestion_timestamp}, [&](std::string& out) { encode(event, source->schema_id, out); },
+      [&] { shed_event(*source, event); });
 }
 
 Status Ingest::Impl::put_coverage(const Coverage& coverage) {
   if (coverage.first_sequence < 0 || coverage.last_sequence < coverage.first_sequence || coverage.last_sequence > kSequenceMax)
-    return make_error(ErrorKind::kInvalidInput, "ingest: coverage of " + event_source(coverage.exchange, coverage.symbol, coverage.channel) +
+    return make_error(ErrorKind::kInvalidInput, "ingest: coverage of " +
+                                                    event_source(coverage.exchange, coverage.symbol, coverage.channel) +
                                                     " needs sequences in order, of 0 to 2^62-1");
   const bool settles = coverage.status == CoverageStatus::kNotIssued || coverage.status == CoverageStatus::kLost;
   const std::string speaks_of = event_source(coverage.exchange, coverage.symbol, coverage.channel);
   K2_TRY(Source* const source,
-         source_of(settles ? settled_source(coverage.exchange, coverage.symbol, coverage.channel) : "coverage/" + speaks_of, coverage.symbol,
-                   topic_name(coverage.asset_class, Channel::kCoverage, coverage.exchange), event_schema(Channel::kCoverage),
-                   Carries::kCoverage, settles ? Taken::Kind::kSequences : Taken::Kind::kLastHashes));
+         source_of(settles ? settled_source(coverage.exchange, coverage.symbol, coverage.channel) : "coverage/" + speaks_of,
+                   coverage.symbol, topic_name(coverage.asset_class, Channel::kCoverage, coverage.exchange),
+                   event_schema(Channel::kCoverage), Carries::kCoverage, settles ? Taken::Kind::kSequences : Taken::Kind::kLastHashes));
   std::string record;
   encode_coverage(coverage, source->schema_id, record);
   const uint64_t hash = dead_letter_hash(0, record);
   const auto first = settles ? static_cast<uint64_t>(coverage.first_sequence) : hash;
   const auto last = settles ? static_cast<uint64_t>(coverage.last_sequence) : hash;
-  return put_item({source, first, last, 0, 0, coverage.ingestion_timestamp}, [&](std::string& out) { out += record; },
-                  [&] {
-                    ++counts.others_shed;
-                    ingest_metrics().shed_others.add();
-                  });
+  return put_item(
+      {source, first, last, 0, 0, coverage.ingestion_timestamp}, [&](std::string& out) { out += record; },
+      [&] {
+        ++counts.others_shed;
+        ingest_metrics().shed_others.add();
+      });
 }
 
 // --- the append thread ----------------------------------------------------------------------------------------------------------------
@@ -333,17 +335,18 @@ void Ingest::Impl::state_what_was_shed() {
       if (source.shed) stretches.push_back(*std::exchange(source.shed, std::nullopt));
   }
   for (const ShedQuotes& stretch : stretches) {
-    const Coverage statement = {.exchange = stretch.first.exchange,
-                                .symbol = stretch.first.symbol,
-                                .asset_class = stretch.first.asset_class,
-                                .channel = Channel::kQuotes,
-                                .first_sequence = *stretch.first.source_sequence,
-                                .last_sequence = std::max(stretch.last_sequence, *stretch.first.source_sequence),
-                                .timestamp = stretch.first.timestamp,
-                                .end_timestamp = stretch.last_timestamp,
-                                .status = CoverageStatus::kLost,
-                                .reason = "shed: " + std::to_string(stretch.count) + " quotes left out, the log could not take them in time",
-                                .ingestion_timestamp = system_clock().now()};
+    const Coverage statement = {
+        .exchange = stretch.first.exchange,
+        .symbol = stretch.first.symbol,
+        .asset_class = stretch.first.asset_class,
+        .channel = Channel::kQuotes,
+        .first_sequence = *stretch.first.source_sequence,
+        .last_sequence = std::max(stretch.last_sequence, *stretch.first.source_sequence),
+        .timestamp = stretch.first.timestamp,
+        .end_timestamp = stretch.last_timestamp,
+        .status = CoverageStatus::kLost,
+        .reason = "shed: " + std::to_string(stretch.count) + " quotes left out, the log could not take them in time",
+        .ingestion_timestamp = system_clock().now()};
     if (const Status put = put_coverage(statement); !put) log_warning("shed_not_stated", {{"error", put.error().message}});
   }
 }
@@ -422,7 +425,8 @@ void Ingest::Impl::adopt(const Plan& plan, const Pending& batch) {
   ingest_metrics().batches.add();
   ingest_metrics().last_append.set(static_cast<double>(counts.last_append_us) / 1e6);
   const int64_t received_us = batch.items.front().timestamp.us;
-  if (received_us > 0) ingest_metrics().durable.observe(static_cast<double>(std::max<int64_t>(0, counts.last_append_us - received_us)) / 1e6);
+  if (received_us > 0)
+    ingest_metrics().durable.observe(static_cast<double>(std::max<int64_t>(0, counts.last_append_us - received_us)) / 1e6);
 }
 
 /// Waits, twice as long each time, or as long as the breaker says. False when it is time to give up.
@@ -551,9 +555,7 @@ Ingest::~Ingest() {
   impl_->thread.join();
 }
 
-Status Ingest::put(const Trade& trade) {
-  return impl_->put_event<Trade>(trade, Channel::kTrades, Taken::Kind::kSequences, encode_trade);
-}
+Status Ingest::put(const Trade& trade) { return impl_->put_event<Trade>(trade, Channel::kTrades, Taken::Kind::kSequences, encode_trade); }
 
 Status Ingest::put(const Quote& quote, Numbering numbering) {
   const auto kind = numbering == Numbering::kRising ? Taken::Kind::kHighest : Taken::Kind::kSequences;
@@ -566,12 +568,13 @@ Status Ingest::put(const DeadLetter& letter, const DeadLetterIdentity& identity)
   const auto kind = identity.remember ? Taken::Kind::kHashes : Taken::Kind::kLastHashes;
   K2_TRY(Source* const source,
          impl_->source_of(identity.source, "", std::string(kDeadLetterTopic), dead_letter_schema(), Carries::kDeadLetters, kind));
-  return impl_->put_item({source, identity.hash, identity.hash, 0, 0, letter.ingestion_timestamp},
-                         [&](std::string& out) { encode_dead_letter(letter, source->schema_id, out); },
-                         [&] {
-                           ++impl_->counts.others_shed;
-                           ingest_metrics().shed_others.add();
-                         });
+  return impl_->put_item(
+      {source, identity.hash, identity.hash, 0, 0, letter.ingestion_timestamp},
+      [&](std::string& out) { encode_dead_letter(letter, source->schema_id, out); },
+      [&] {
+        ++impl_->counts.others_shed;
+        ingest_metrics().shed_others.add();
+      });
 }
 
 Status Ingest::flush() {

@@ -35,8 +35,8 @@ namespace k2 {
 
 /// What makes a dead letter the same as one before: hashes within a source.
 struct DeadLetterIdentity {
-  std::string source;     // "dead_letter/asx/7078.csv", "dead_letter/feed/binance"
-  uint64_t hash = 0;      // of what tells it from others of that source
+  std::string source;  // "dead_letter/asx/7078.csv", "dead_letter/feed/binance"
+  uint64_t hash = 0;  // of what tells it from others of that source
   bool remember = false;  // true: a file, whose second load must add none; false: a stream, where only retries are told apart
 };
 
@@ -45,7 +45,7 @@ struct DeadLetterIdentity {
 
 /// How a source numbers its events.
 enum class Numbering : uint8_t {
-  kEach,    // every number matters: the position remembers each one, whatever order they come in
+  kEach,  // every number matters: the position remembers each one, whatever order they come in
   kRising,  // numbers have holes by nature: the position is the highest, and an event that comes with a lower one is dropped
 };
 
@@ -55,15 +55,15 @@ class Ingest {
 
   struct Options {
     WhenFull when_full = WhenFull::kWait;
-    size_t queue_bytes_max = 64 << 20;     // kShed: of encoded records that wait
+    size_t queue_bytes_max = 64 << 20;  // kShed: of encoded records that wait
     CircuitBreaker::Policy breaker = {};
     size_t records_max = 16'384;
     size_t bytes_max = 8 << 20;
-    size_t records_hurry = 4'096;          // the append thread no longer lingers from here on
-    int64_t linger_us = 5'000;             // the oldest pending record waits at most this long for company
-    int64_t retry_for_us = 60'000'000;     // how long an unavailable log is tried; then put() and flush() fail
-    int64_t retry_closing_us = 10'000'000; // the same, counted from stop_waiting() or the destructor, where that ends sooner
-    int64_t backoff_first_us = 10'000;     // doubles up to backoff_max_us
+    size_t records_hurry = 4'096;  // the append thread no longer lingers from here on
+    int64_t linger_us = 5'000;  // the oldest pending record waits at most this long for company
+    int64_t retry_for_us = 60'000'000;  // how long an unavailable log is tried; then put() and flush() fail
+    int64_t retry_closing_us = 10'000'000;  // the same, counted from stop_waiting() or the destructor, where that ends sooner
+    int64_t backoff_first_us = 10'000;  // doubles up to backoff_max_us
     int64_t backoff_max_us = 1'000'000;
   };
 
@@ -75,13 +75,13 @@ class Ingest {
     int64_t batches = 0;
     int64_t conflicts = 0;
     int64_t unknown_outcomes = 0;
-    int64_t retries = 0;           // because the log was unavailable
-    int64_t last_append_us = 0;    // wall clock, microseconds since the epoch; 0: none yet
-    int64_t pending = 0;           // records put and not yet proven durable
-    int64_t queue_bytes = 0;       // of those that no append has been begun with
-    int64_t trades_shed = 0;       // left out because too much waited
+    int64_t retries = 0;  // because the log was unavailable
+    int64_t last_append_us = 0;  // wall clock, microseconds since the epoch; 0: none yet
+    int64_t pending = 0;  // records put and not yet proven durable
+    int64_t queue_bytes = 0;  // of those that no append has been begun with
+    int64_t trades_shed = 0;  // left out because too much waited
     int64_t quotes_shed = 0;
-    int64_t others_shed = 0;       // dead letters and coverage rows
+    int64_t others_shed = 0;  // dead letters and coverage rows
     CircuitBreaker::State breaker = CircuitBreaker::State::kClosed;
   };
 

@@ -22,9 +22,9 @@ template <class Source>
 struct IngestBatch {
   struct Item {
     Source* source;
-    uint64_t key;       // sequence or hash
+    uint64_t key;  // sequence or hash
     uint64_t key_last;  // of a range of sequences; else equal to key
-    size_t offset;      // into bytes
+    size_t offset;  // into bytes
     size_t size;
     TimestampUs timestamp;
   };
@@ -111,8 +111,8 @@ class IngestQueue {
   Watermark quotes_;
   Watermark others_;
   std::deque<Batch> batches_;  // the last one is being filled
-  size_t full_memory_ = 0;     // of all but the last
-  Batch spare_;                // empty, with memory
+  size_t full_memory_ = 0;  // of all but the last
+  Batch spare_;  // empty, with memory
 };
 
 }  // namespace k2

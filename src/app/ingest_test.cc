@@ -379,8 +379,7 @@ TEST_F(IngestTest, ALiveFeedLeavesOutQuotesThenTrades) {
   EXPECT_EQ(trades_kept + full.trades_shed, 5'000);
   EXPECT_EQ(static_cast<int64_t>(log_.values["market.crypto.quotes.binance"].size()) + full.quotes_shed, 5'000);
   EXPECT_EQ(log_.values["market.crypto.coverage.binance"].size(), 1u);
-  EXPECT_EQ(log_.position("settled/binance/BTCUSDT/quotes").value,
-            std::to_string(trades_before_quotes_were_shed) + "-4999");
+  EXPECT_EQ(log_.position("settled/binance/BTCUSDT/quotes").value, std::to_string(trades_before_quotes_were_shed) + "-4999");
   EXPECT_EQ(ingest().counts().breaker, CircuitBreaker::State::kClosed);
 }
 

@@ -39,8 +39,8 @@ class Taken {
  private:
   Kind kind_;
   SequenceRanges sequences_;
-  int64_t highest_ = -1;            // kHighest; -1: none yet
-  std::vector<uint64_t> hashes_;    // sorted
+  int64_t highest_ = -1;  // kHighest; -1: none yet
+  std::vector<uint64_t> hashes_;  // sorted
   std::vector<uint64_t> previous_;  // kLastHashes: the batch before; sorted
 };
 

@@ -39,8 +39,8 @@ bool SequenceRanges::insert(const Range& range) {
   // Those that overlap it or touch it become one with it.
   const auto first = std::lower_bound(ranges_.begin(), ranges_.end(), range.first - 1,
                                       [](const Range& candidate, int64_t value) { return candidate.last < value; });
-  const auto end = std::upper_bound(first, ranges_.end(), range.last + 1,
-                                    [](int64_t value, const Range& candidate) { return value < candidate.first; });
+  const auto end =
+      std::upper_bound(first, ranges_.end(), range.last + 1, [](int64_t value, const Range& candidate) { return value < candidate.first; });
   if (first == end) {
     ranges_.insert(first, range);
     return true;

@@ -451,7 +451,8 @@ std::optional<SelectedRows> read_task(const Task& task, const WindowRequest& req
   }
   const auto filtered = arrow::RecordBatch::Make(arrow::schema(fields), task.range.rows(), filter_arrays);
   std::vector<int32_t> rows = select_rows(*filtered, request.filter);
-  if (first_timestamps != nullptr) first_timestamps->take(static_cast<const arrow::TimestampArray&>(*filtered->column(2)).raw_values(), rows);
+  if (first_timestamps != nullptr)
+    first_timestamps->take(static_cast<const arrow::TimestampArray&>(*filtered->column(2)).raw_values(), rows);
   if (rows.empty()) return std::nullopt;
 
   const int32_t first = rows.front();
