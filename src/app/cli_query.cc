@@ -25,6 +25,7 @@ struct QueryFlags {
   std::vector<std::string> columns;
   std::string read_token;
   bool show_token = false;
+  bool check_complete = false;
   std::string table = "trades_v2";
   std::string sql;
 };
@@ -53,6 +54,26 @@ Result<EventQuery> event_query(Channel channel, const QueryFlags& flags) {
   return query;
 }
 
+/// Says on standard error whether the answer has all there is; exit code 3 where it is known not to.
+int say_complete(const Completeness& found) {
+  const auto line = [](const std::string& text) { std::fprintf(stderr, "k2: %s\n", text.c_str()); };
+  if (found.complete == true) {
+    line("complete");
+    return kExitOk;
+  }
+  if (!found.complete) {
+    line("not known to be complete" +
+         (found.known_until ? "; everything is known until " + format_rfc3339(*found.known_until) : std::string()));
+    return kExitOk;
+  }
+  for (const CoverageGap& gap : found.gaps)
+    line("missing: " + gap.source.exchange + " " + gap.source.symbol + " " + std::to_string(gap.range.first) + " to " +
+         std::to_string(gap.range.last) + ", " + std::string(coverage_status_name(gap.range.status)) +
+         (gap.range.reason.empty() ? "" : ": " + gap.range.reason));
+  line("not complete: " + with_commas(found.gap_count) + (found.gap_count == 1 ? " gap" : " gaps") + "; k2 gaps shows all");
+  return kExitPartial;
+}
+
 Result<int> query_events(const CommandContext& context, Channel channel, const QueryFlags& flags) {
   auto query = event_query(channel, flags);
   if (!query) return usage_error(query.error().message);
@@ -71,7 +92,9 @@ Result<int> query_events(const CommandContext& context, Channel channel, const Q
   if (is_screenful && rows == kTableRows)
     say(context, "the newest " + with_commas(rows) + " rows; --limit for more, -o csv for all columns");
   if (flags.show_token) std::fprintf(stderr, "read_token %s\n", read_token(sources.cut).c_str());
-  return kExitOk;
+  if (!flags.check_complete) return kExitOk;
+  K2_TRY(const Completeness found, sources.engine->completeness(*query, sources.cut));
+  return say_complete(found);
 }
 
 Result<int> query_symbols(const CommandContext& context, const QueryFlags& flags) {
@@ -147,13 +170,13 @@ void add_query_commands(CommandLine& commands) {
   CLI::App* group = commands.add_group(commands.root(), "query", "Ask for trades, quotes and what there is of them",
                                        {"k2 query symbols", "k2 query trades BHP --start 2014-03-10 --end 2014-03-11 --limit 5",
                                         "k2 query trades BTCUSDT --start -15m -o csv"});
-  add_event_flags(
-      *add_query(commands, *group, flags, "trades", "Trades, oldest first",
-                 {"k2 query trades BTCUSDT --start -15m", "k2 query trades BHP --start 2014-03-10 --end 2014-03-11 -o csv > bhp.csv",
-                  "k2 query trades BHP RIO --newest --limit 20 --columns timestamp,symbol,price,quantity",
-                  "k2 query trades -o parquet > all.parquet"},
-                 [](const CommandContext& c, const QueryFlags& f) { return query_events(c, Channel::kTrades, f); }),
-      *flags);
+  CLI::App* trades = add_query(
+      commands, *group, flags, "trades", "Trades, oldest first",
+      {"k2 query trades BTCUSDT --start -15m", "k2 query trades BHP --start 2014-03-10 --end 2014-03-11 -o csv > bhp.csv",
+       "k2 query trades BHP RIO --newest --limit 20 --columns timestamp,symbol,price,quantity", "k2 query trades -o parquet > all.parquet"},
+      [](const CommandContext& c, const QueryFlags& f) { return query_events(c, Channel::kTrades, f); });
+  add_event_flags(*trades, *flags);
+  trades->add_flag("--complete", flags->check_complete, "say whether these are all trades of that time; exit code 3 where gaps are known");
   add_event_flags(*add_query(commands, *group, flags, "quotes", "Quotes, oldest first",
                              {"k2 query quotes BHP --newest --limit 10", "k2 query quotes BHP -o arrow > bhp.arrow"},
                              [](const CommandContext& c, const QueryFlags& f) { return query_events(c, Channel::kQuotes, f); }),

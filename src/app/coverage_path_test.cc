@@ -151,6 +151,30 @@ TEST_F(CoveragePathTest, GapsSaysWhatIsMissingAndEndsWithThree) {
   EXPECT_EQ(Json::parse(healed.output).size(), 1u);
 }
 
+TEST_F(CoveragePathTest, AQueryCanSayWhetherItIsComplete) {
+  take(1, 50);
+  take(55, 90);
+  say(CoverageStatus::kObserved, 1, 50);
+  say(CoverageStatus::kLost, 51, 54, "gone");
+  say(CoverageStatus::kObserved, 55, 90);
+  archive();
+  const std::vector<std::string> query{"query", "trades", "BTCUSDT", "--complete", "-o", "csv", "--start"};
+  const auto ask = [&](const std::string& start, const std::string& end) {
+    std::vector<std::string> words = query;
+    words.insert(words.end(), {start, "--end", end});
+    return k2(words);
+  };
+  const Ran partial = ask("2021-01-08T00:00:20Z", "2021-01-08T00:01:20Z");
+  EXPECT_EQ(partial.exit_code, kExitPartial);
+  EXPECT_THAT(partial.talk, HasSubstr("missing: binance BTCUSDT 51 to 54, lost: gone"));
+  const Ran whole = ask("2021-01-08T00:00:20Z", "2021-01-08T00:00:40Z");
+  EXPECT_EQ(whole.exit_code, kExitOk);
+  EXPECT_THAT(whole.talk, HasSubstr("k2: complete"));
+  const Ran unknown = ask("2021-01-08T00:01:00Z", "2021-01-09");
+  EXPECT_EQ(unknown.exit_code, kExitOk);
+  EXPECT_THAT(unknown.talk, HasSubstr("known until 2021-01-08T00:01:30"));
+}
+
 TEST_F(CoveragePathTest, WhatWasLoadedFromFilesHasNoCoverage) {
   take(1, 50);
   archive();
