@@ -59,6 +59,17 @@ RestAnswer time(const HttpRequest& request, const RestContext& context) {
   return json_answer("{\"serverTime\":" + std::to_string(in_unit(context.now, time_unit(request))) + "}");
 }
 
+// What `symbol` or `symbols` ask for; all where neither is there.
+std::expected<std::vector<std::string>, RestAnswer> wanted_symbols(const HttpRequest& request, const RestContext& context) {
+  if (const auto one = request.param("symbol")) return std::vector{std::string(*one)};
+  const auto many = request.param("symbols");
+  if (!many) return context.symbols;
+  const Json list = Json::parse(*many, nullptr, false);
+  if (!list.is_array() || !std::all_of(list.begin(), list.end(), [](const Json& name) { return name.is_string(); }))
+    return std::unexpected(illegal("symbols"));
+  return list.get<std::vector<std::string>>();
+}
+
 std::string trade_list(const std::vector<SimTrade>& trades, TimeUnit unit, void (*append)(std::string&, const SimTrade&, TimeUnit)) {
   std::string body = "[";
   for (const SimTrade& trade : trades) {
@@ -124,18 +135,48 @@ RestAnswer agg_trades(const HttpRequest& request, const RestContext& context) {
   return json_answer(trade_list(rows, time_unit(request), append_rest_agg_trade), 4);
 }
 
+Json ticker_of(const std::string& symbol, const Ledger& ledger) {
+  std::string frame;
+  append_book_ticker_frame(frame, symbol, ledger.empty() ? SimTrade{} : ledger.last());
+  const Json ticker = Json::parse(frame);
+  return {{"symbol", symbol}, {"bidPrice", ticker["b"]}, {"bidQty", ticker["B"]}, {"askPrice", ticker["a"]}, {"askQty", ticker["A"]}};
+}
+
+// One symbol's, those of `symbols`, or all.
 RestAnswer book_ticker(const HttpRequest& request, const RestContext& context) {
+  const auto wanted = wanted_symbols(request, context);
+  if (!wanted) return wanted.error();
+  Json tickers = Json::array();
+  for (const std::string& symbol : *wanted)
+    if (!context.read(symbol, [&](const Ledger& ledger) { tickers.push_back(ticker_of(symbol, ledger)); })) return invalid_symbol();
+  return request.param("symbol") ? json_answer(tickers.front().dump(), 2) : json_answer(tickers.dump(), 4);
+}
+
+// One tick of 0.01 after another on either side of the last price, each with the last quantity.
+RestAnswer depth(const HttpRequest& request, const RestContext& context) {
   const auto symbol = request.param("symbol");
   if (!symbol || symbol->empty()) return malformed("symbol");
+  bool wrong = false;
+  const int64_t limit = std::min<int64_t>(5000, number(request, "limit", wrong).value_or(100));
+  if (wrong || limit < 1) return illegal("limit");
   Json body;
   const auto look = [&](const Ledger& ledger) {
-    std::string frame;
-    append_book_ticker_frame(frame, *symbol, ledger.empty() ? SimTrade{} : ledger.last());
-    const Json ticker = Json::parse(frame);
-    body = {{"symbol", *symbol}, {"bidPrice", ticker["b"]}, {"bidQty", ticker["B"]}, {"askPrice", ticker["a"]}, {"askQty", ticker["A"]}};
+    constexpr int64_t kTick = Decimal18_8::kUnitsPerOne / 100;
+    const SimTrade last = ledger.empty() ? SimTrade{} : ledger.last();
+    const auto side = [&](int64_t step) {
+      Json levels = Json::array();
+      int64_t price = last.price.units();
+      for (int64_t i = 0; i < limit; ++i) {
+        price += step;
+        if (price <= 0 || price > Decimal18_8::kUnitsMax) break;
+        levels.push_back({Decimal18_8::from_units_checked(price).to_string(), last.quantity.to_string()});
+      }
+      return levels;
+    };
+    body = {{"lastUpdateId", last.id}, {"bids", side(-kTick)}, {"asks", side(kTick)}};
   };
   if (!context.read(*symbol, look)) return invalid_symbol();
-  return json_answer(body.dump(), 2);
+  return json_answer(body.dump(), limit <= 100 ? 5 : limit <= 500 ? 25 : limit <= 1000 ? 50 : 250);
 }
 
 // The exchange decides what its symbols are made of: here, a known quote currency at the end.
@@ -172,16 +213,10 @@ Json symbol_info(const std::string& symbol) {
 }
 
 RestAnswer exchange_info(const HttpRequest& request, const RestContext& context) {
-  std::vector<std::string> wanted = context.symbols;
-  if (const auto one = request.param("symbol")) wanted = {std::string(*one)};
-  if (const auto many = request.param("symbols")) {
-    const Json list = Json::parse(*many, nullptr, false);
-    if (!list.is_array() || !std::all_of(list.begin(), list.end(), [](const Json& name) { return name.is_string(); }))
-      return illegal("symbols");
-    wanted = list.get<std::vector<std::string>>();
-  }
+  const auto wanted = wanted_symbols(request, context);
+  if (!wanted) return wanted.error();
   Json symbols = Json::array();
-  for (const std::string& symbol : wanted) {
+  for (const std::string& symbol : *wanted) {
     if (std::find(context.symbols.begin(), context.symbols.end(), symbol) == context.symbols.end()) return invalid_symbol();
     symbols.push_back(symbol_info(symbol));
   }
@@ -205,6 +240,7 @@ RestAnswer answer_rest(const HttpRequest& request, const RestContext& context) {
                                                                    {"/api/v3/trades", trades},
                                                                    {"/api/v3/historicalTrades", trades},
                                                                    {"/api/v3/aggTrades", agg_trades},
+                                                                   {"/api/v3/depth", depth},
                                                                    {"/api/v3/ticker/bookTicker", book_ticker}};
   const auto route = routes.find(request.path);
   if (route == routes.end()) return json_answer("{}", 1, 404);

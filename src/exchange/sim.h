@@ -2,7 +2,7 @@
 //
 // It plays either recorded trades (a public dump's CSV) or a seeded random market, at a chosen speed, and keeps a ledger of all it
 // has sent. Streams: <symbol>@trade, @aggTrade (one per trade), @bookTicker (one tick around the last price). Paths: /ws,
-// /ws/<stream>, /stream?streams=a/b. REST: /api/v3/{ping,time,exchangeInfo,trades,historicalTrades,aggTrades,ticker/bookTicker}.
+// /ws/<stream>, /stream?streams=a/b. REST: /api/v3/{ping,time,exchangeInfo,trades,historicalTrades,aggTrades,depth,ticker/bookTicker}.
 // Goes wrong on demand: faults.h says how, admin.h how to ask for it over HTTP.
 // A client that does not keep up is disconnected (code 1008), except at kSpeedMax, where the market waits for its slowest client.
 // Sources: binance-spot-api-docs, web-socket-streams.md and rest-api.md, 2026-07-21.

@@ -28,10 +28,13 @@ class Market:
     def rest(self) -> str:
         return f"https://127.0.0.1:{self.port}"
 
-    def get(self, path: str):
+    def request(self, path: str, body: bytes | None = None) -> bytes:
         context = ssl.create_default_context(cafile=self.ca)
-        with urllib.request.urlopen(self.rest + path, context=context, timeout=10) as answer:
-            return json.load(answer)
+        with urllib.request.urlopen(self.rest + path, data=body, context=context, timeout=10) as answer:
+            return answer.read()
+
+    def get(self, path: str):
+        return json.loads(self.request(path))
 
 
 def start_sim(start, directory, *arguments) -> Market:
@@ -47,6 +50,21 @@ def answers(market: Market) -> bool:
         return bool(market.get("/api/v3/time"))
     except OSError:
         return False
+
+
+def add_faults(market: Market, *rules: dict) -> None:
+    """What is to go wrong from now on; src/exchange/admin.h says how a rule looks."""
+    market.request("/sim/faults", json.dumps(rules).encode())
+
+
+def ledger(market: Market, symbol: str) -> list[dict]:
+    """All trades that ever happened there, in order."""
+    trades = []
+    while True:
+        page = market.request(f"/sim/ledger?symbol={symbol}&from={len(trades) + 1}").splitlines()
+        trades += map(json.loads, page)
+        if not page:
+            return trades
 
 
 def sim_playing_file(start, directory) -> Market:
