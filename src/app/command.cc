@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "app/command_tree.h"
 #include "app/version.h"
 #include "base/logging.h"
 
@@ -24,8 +25,6 @@ constexpr const char* kRootExamples =
     "  k2 query trades BHP --start 2014-03-10 --limit 5   rows, newest tick included\n"
     "  k2 sql \"SELECT symbol, count(*) FROM trades GROUP BY symbol\"\n"
     "  k2 config show --origin                            every setting and where it came from\n";
-
-constexpr const char* kCommonGroup = "Common options";
 
 constexpr const char* kRootNotes =
     "Settings: flag > K2_<SECTION>_<KEY> > ./k2.toml > ~/.config/k2/k2.toml > /etc/k2/k2.toml > default.\n"
@@ -116,7 +115,7 @@ CommandLine::CommandLine() : impl_(std::make_unique<Impl>()) {
   app.set_version_flag("--version,-V", version_text());
   app.failure_message(CLI::FailureMessage::simple);
   for (const auto add : {add_demo_command, add_up_commands, add_load_commands, add_watch_command, add_query_commands, add_sim_command,
-                         add_lake_commands, add_config_commands})
+                         add_lake_commands, add_config_commands, add_shell_commands})
     add(*this);
 }
 
@@ -157,7 +156,7 @@ void CommandLine::add_output(CLI::App& command) {
 
 void CommandLine::add_config_flag(CLI::App& command, const std::string& flag, std::string_view key, std::string_view doc) {
   auto& [name, texts] = impl_->config_flags.emplace_back(std::string(key), std::make_unique<std::vector<std::string>>());
-  command.add_option(flag, *texts, std::string(doc))->type_name("VALUE");
+  command.add_option(flag, *texts, std::string(doc))->type_name(key.ends_with("_file") ? "FILE" : "VALUE");
 }
 
 int CommandLine::run(int argc, char** argv) {

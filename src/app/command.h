@@ -77,5 +77,6 @@ void add_gaps_command(CommandLine& commands);  // by add_query_commands()
 void add_sim_command(CommandLine& commands);
 void add_lake_commands(CommandLine& commands);
 void add_config_commands(CommandLine& commands);
+void add_shell_commands(CommandLine& commands);
 
 }  // namespace k2
