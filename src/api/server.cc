@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "api/complete.h"
+#include "api/http_metrics.h"
 #include "api/page.h"
 #include "api/params.h"
 #include "api/problem.h"
@@ -96,6 +97,7 @@ struct ApiServer::Impl final : HttpHandler {
   LiveStream& stream;
   const ApiOptions options;
   std::unique_ptr<HttpServer> server;  // ends before what it uses
+  std::optional<HttpServerMetrics> server_metrics;
 
   struct Route {
     std::string_view path;
@@ -104,6 +106,7 @@ struct ApiServer::Impl final : HttpHandler {
   static const Route kRoutes[];
 
   HttpReply handle(HttpRequest request) override;
+  HttpReply answer(const Route& route, const HttpRequest& request);
   HttpReply answer_trades(const HttpRequest& request) { return answer_events(request, Channel::kTrades); }
   HttpReply answer_quotes(const HttpRequest& request) { return answer_events(request, Channel::kQuotes); }
   HttpReply answer_events(const HttpRequest& request, Channel channel);
@@ -143,23 +146,23 @@ const ApiServer::Impl::Route ApiServer::Impl::kRoutes[] = {
 };
 
 HttpReply ApiServer::Impl::handle(HttpRequest request) {
-  const auto route = std::ranges::find(kRoutes, std::string_view(request.path), &Route::path);
-  if (route == std::end(kRoutes))
-    return problem(request, 404, "no such route: " + request.path.substr(0, 128) + "; / shows the page, /v1/trades is a good start");
   const auto started = std::chrono::steady_clock::now();
-  HttpReply reply = request.method == "GET" || request.method == "HEAD"
-                        ? (this->*route->answer)(request)
-                        : HttpReply(problem(request, 405, request.method + " is not for " + request.path));
-  auto* response = std::get_if<HttpResponse>(&reply);
-  if (response != nullptr && response->status == 405) response->headers.add("Allow", "GET, HEAD");
-  const int status = response != nullptr ? response->status : 200;
-  const std::string path(route->path);
-  metrics().counter("k2_http_requests_total", "Requests by route and status.", {{"route", path}, {"status", std::to_string(status)}}).add();
-  metrics()
-      .histogram("k2_http_request_duration_seconds", "Until the answer's head; streamed bodies take longer.", latency_bounds_seconds(),
-                 {{"route", path}})
-      .observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count());
+  const auto route = std::ranges::find(kRoutes, std::string_view(request.path), &Route::path);
+  const bool is_known = route != std::end(kRoutes);
+  HttpReply reply =
+      is_known ? answer(*route, request)
+               : problem(request, 404, "no such route: " + request.path.substr(0, 128) + "; / shows the page, /v1/trades is a good start");
+  const auto* response = std::get_if<HttpResponse>(&reply);
+  count_http_answer(is_known ? route->path : kOtherRoute, request.method, response != nullptr ? response->status : 200,
+                    std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count());
   return reply;
+}
+
+HttpReply ApiServer::Impl::answer(const Route& route, const HttpRequest& request) {
+  if (request.method == "GET" || request.method == "HEAD") return (this->*route.answer)(request);
+  HttpResponse refused = problem(request, 405, request.method + " is not for " + request.path);
+  refused.headers.add("Allow", "GET, HEAD");
+  return refused;
 }
 
 /// What every route over rows does: parameters, format, cut, question, answer. `ask` puts the question.
@@ -252,6 +255,7 @@ Result<std::unique_ptr<ApiServer>> ApiServer::start(Engine& engine, LiveStream& 
   server.listen = options.listen;
   auto impl = std::make_unique<Impl>(engine, stream, std::move(options));
   K2_TRY(impl->server, HttpServer::start(server, *impl));
+  impl->server_metrics.emplace(*impl->server);
   return std::unique_ptr<ApiServer>(new ApiServer(std::move(impl)));
 }
 

@@ -212,7 +212,7 @@ TEST_F(ServerTest, HealthReadinessMetricsAndPage) {
   EXPECT_EQ(get("/readyz").status, 200);
   ready_ = false;
   EXPECT_EQ(get("/readyz").status, 503);
-  EXPECT_THAT(get("/metrics").body, HasSubstr("k2_http_requests_total{route=\"/readyz\",status=\"503\"}"));
+  EXPECT_THAT(get("/metrics").body, HasSubstr("k2_http_requests_total{route=\"/readyz\",method=\"GET\",code=\"5xx\"}"));
   EXPECT_THAT(get("/").body, HasSubstr("<title>k2 live</title>"));
 }
 
