@@ -89,6 +89,20 @@ Status require_choice(const std::string& text, const std::vector<std::string>& c
   return refuse("\"" + text + "\" is not known here; allowed: " + allowed);
 }
 
+template <class At>
+ConfigKey flag_key(std::string_view name, std::string_view doc, At at) {
+  ConfigKey key{name, doc,
+                [at](Config& config, const Texts& texts) -> Status {
+                  if (texts.front() != "true" && texts.front() != "false")
+                    return refuse("cannot read \"" + texts.front() + "\": want true or false");
+                  at(config) = texts.front() == "true";
+                  return {};
+                },
+                [at](const Config& config) { return Texts{at(config) ? "true" : "false"}; }};
+  key.is_number = true;  // written without quotes
+  return key;
+}
+
 ConfigKey choice_key(std::string_view name, std::string_view doc, std::vector<std::string> choices, std::string& (*at)(Config&)) {
   return {name, doc,
           [choices, at](Config& config, const Texts& texts) -> Status {
@@ -158,11 +172,20 @@ std::vector<ConfigKey> make_keys() {
                    K2_AT(binance.replace_after_us)),
       duration_key("binance.failback_after", "time on another endpoint before the first is tried again; 0s: never",
                    K2_AT(binance.failback_after_us)),
+      duration_key("binance.backoff_first", "wait after a failure to connect; doubles with each in a row", K2_AT(binance.backoff_first_us)),
+      duration_key("binance.backoff_max", "the longest such wait", K2_AT(binance.backoff_max_us)),
       count_key("binance.attempts_max", "failures in a row before the next endpoint", 1, 1000, K2_AT(binance.attempts_max)),
       count_key("binance.rounds_max", "times through all endpoints in vain before on_exhausted = \"exit\" does so", 1, 1000,
                 K2_AT(binance.rounds_max)),
       choice_key("binance.on_exhausted", "after all endpoints were tried in vain", {"keep_trying", "exit"},
                  [](Config& c) -> std::string& { return c.binance.on_exhausted; }),
+      flag_key("binance.backfill", "ask the venue for trades that the feed missed", K2_AT(binance.backfill)),
+      count_key("binance.backfill_trades_max", "a gap of more trades is stated and not fetched", 1, 1'000'000'000,
+                K2_AT(binance.backfill_trades_max)),
+      count_key("binance.backfill_weight_per_minute", "request weight spent on it; the venue allows 6000 an address", 25, 6000,
+                K2_AT(binance.backfill_weight_per_minute)),
+      duration_key("binance.backfill_confirm_after", "time between two answers of the venue that have to agree on what was not issued",
+                   K2_AT(binance.backfill_confirm_after_us)),
       text_key("serve.listen", "HTTP: API, page, metrics", K2_AT(serve.listen)),
       text_key("serve.pg_listen", "PostgreSQL wire protocol (not served by this build)", K2_AT(serve.pg_listen)),
       text_key("query.memory_limit", "DuckDB's memory limit", K2_AT(query.memory_limit)),

@@ -49,6 +49,12 @@ struct BinanceConfig {
   int64_t attempts_max = 10;  // in a row on one endpoint
   int64_t rounds_max = 1;  // times through all endpoints in vain, for on_exhausted = "exit"
   std::string on_exhausted = "keep_trying";
+  bool backfill = true;  // ask the venue for trades that the feed missed
+  int64_t backfill_trades_max = 250'000;  // in one gap
+  int64_t backfill_weight_per_minute = 3000;
+  int64_t backfill_confirm_after_us = 30'000'000;
+  int64_t backoff_first_us = 5'000'000;
+  int64_t backoff_max_us = 60'000'000;
 };
 
 struct ServeConfig {

@@ -2,10 +2,12 @@
 
 #include <sys/random.h>
 
+#include <algorithm>
 #include <atomic>
 #include <map>
 #include <mutex>
 #include <optional>
+#include <unordered_map>
 
 #include "app/data_dir.h"
 #include "base/crash_point.h"
@@ -21,6 +23,7 @@ namespace {
 
 constexpr int64_t kRestConnectTimeoutUs = 3'000'000;  // the venue's answer is welcome, its silence must not hold up the start
 constexpr int64_t kRestTimeoutUs = 10'000'000;
+constexpr int64_t kHandOverUs = 300 * kUsPerSecond;  // a stretch that goes on is told this often
 constexpr const char* kDeadLetterSource = "dead_letter/feed/binance";
 
 uint64_t random_bits() {
@@ -68,6 +71,8 @@ BinanceFeedOptions feed_options(const BinanceConfig& config) {
   options.channels = config.channels;
   options.endpoints = config.endpoints;
   options.streams_per_connection = static_cast<size_t>(config.streams_per_connection);
+  options.session.backoff_first_us = config.backoff_first_us;
+  options.session.backoff_max_us = config.backoff_max_us;
   options.session.attempts_max = static_cast<int>(config.attempts_max);
   options.session.rounds_max = config.on_exhausted == "exit" ? static_cast<int>(config.rounds_max) : 0;
   options.session.heartbeat_us = config.heartbeat_us;
@@ -78,15 +83,37 @@ BinanceFeedOptions feed_options(const BinanceConfig& config) {
   return options;
 }
 
+Backfill::Options backfill_options(const BinanceConfig& config, const TlsTrust& trust, std::shared_ptr<const InstrumentTable> instruments) {
+  Backfill::Options options;
+  options.symbols = config.symbols;
+  options.rest_endpoints = config.rest_endpoints;
+  options.http.trust = trust;
+  options.http.connect_timeout_us = kRestConnectTimeoutUs;
+  options.http.request_timeout_us = kRestTimeoutUs;
+  options.instruments = std::move(instruments);
+  options.is_wanted = config.backfill;
+  options.policy.trades_max = config.backfill_trades_max;
+  options.policy.confirm_after_us = config.backfill_confirm_after_us;
+  options.policy.weight_per_minute = config.backfill_weight_per_minute;
+  return options;
+}
+
 /// Takes frames of all connections; a parser for each.
 class FrameIngest final : public FrameSink {
  public:
   FrameIngest(Ingest& ingest, std::shared_ptr<const InstrumentTable> instruments, std::function<void()> on_failure)
       : ingest_(ingest), instruments_(std::move(instruments)), on_failure_(std::move(on_failure)), next_letter_(random_bits()) {}
 
+  /// Who is told of each stretch received; before the first frame, and outlives the last.
+  void set_backfill(Backfill* backfill) { backfill_ = backfill; }
+
   void on_disconnected(uint64_t connection_id, std::string_view) override {  // the feed itself says so
-    const std::scoped_lock lock(mutex_);
-    parsers_.erase(connection_id);
+    std::map<uint64_t, Line>::node_type ended;
+    {
+      const std::scoped_lock lock(mutex_);
+      ended = parsers_.extract(connection_id);
+    }
+    if (ended) hand_over_all(ended.mapped());
   }
 
   void on_frame(const RawFrame& frame) override {
@@ -94,7 +121,7 @@ class FrameIngest final : public FrameSink {
     Line& line = line_of(frame);
     const Status parsed = frame.is_text ? line.parser.parse(frame.bytes, frame.received, line.frame)
                                         : make_error(ErrorKind::kInvalidInput, "a binary message, which this stream does not have");
-    const Status put = parsed ? take(line.frame) : bury(frame, parsed.error().message);
+    const Status put = parsed ? take(line) : bury(frame, parsed.error().message);
     if (!put) fail(put.error());
   }
 
@@ -116,10 +143,24 @@ class FrameIngest final : public FrameSink {
   }
 
  private:
+  /// Trades of one symbol that came without a hole; empty where first > last.
+  struct Stretch {
+    SequenceRanges::Range range{};
+    TimestampUs first_time;
+    TimestampUs last_time;
+  };
   struct Line {
-    Line(std::shared_ptr<const InstrumentTable> instruments, std::string_view exchange) : parser(std::move(instruments), exchange) {}
+    Line(std::shared_ptr<const InstrumentTable> instruments, std::string_view given)
+        : parser(std::move(instruments), given),
+          exchange(given),
+          latency(metrics().histogram("k2_feed_latency_seconds", "From the venue's sending of a trade to its receipt, by both clocks.",
+                                      latency_bounds_seconds(), {{"exchange", exchange}})) {}
     BinanceParser parser;
     BinanceFrame frame;
+    std::string exchange;
+    Histogram& latency;
+    std::unordered_map<std::string, Stretch> stretches;  // by symbol
+    TimestampUs handed_over;
   };
 
   Line& line_of(const RawFrame& frame) {
@@ -129,9 +170,15 @@ class FrameIngest final : public FrameSink {
     return parsers_.try_emplace(frame.connection_id, instruments_, binance_exchange_of_host(url ? url->host : "")).first->second;
   }
 
-  Status take(const BinanceFrame& frame) {
+  Status take(Line& line) {
+    const BinanceFrame& frame = line.frame;
     switch (frame.kind) {
-      case BinanceFrame::Kind::kTrade: return ingest_.put(frame.trade);
+      case BinanceFrame::Kind::kTrade:
+        if (frame.event_time.us != 0)
+          line.latency.observe(static_cast<double>(std::max<int64_t>(0, frame.trade.ingestion_timestamp.us - frame.event_time.us)) * 1e-6);
+        K2_RETURN_IF_ERROR(ingest_.put(frame.trade));
+        if (backfill_ != nullptr) note(line, frame.trade);
+        return {};
       case BinanceFrame::Kind::kQuote: return ingest_.put(frame.quote, Numbering::kRising);
       case BinanceFrame::Kind::kReply:
         if (frame.reply.is_error) refused(frame.reply);
@@ -143,6 +190,36 @@ class FrameIngest final : public FrameSink {
         return {};
     }
     return {};
+  }
+
+  void note(Line& line, const Trade& trade) {
+    const int64_t id = *trade.source_sequence;
+    const auto [at, is_first] = line.stretches.try_emplace(trade.symbol);
+    Stretch& stretch = at->second;
+    if (is_first) backfill_->arrived(line.exchange, trade.symbol, id);
+    const bool goes_on = !is_first && id == stretch.range.last + 1;
+    if (!is_first && id >= stretch.range.first && id <= stretch.range.last) return;  // once more
+    if (!goes_on) {
+      if (!is_first) hand_over(line, trade.symbol, stretch);
+      stretch.range.first = id;
+    }
+    if (stretch.range.first == id) stretch.first_time = trade.timestamp;
+    stretch.range.last = id;
+    stretch.last_time = trade.timestamp;
+    if (line.handed_over.us == 0) line.handed_over = trade.ingestion_timestamp;
+    if (trade.ingestion_timestamp.us - line.handed_over.us < kHandOverUs) return;
+    line.handed_over = trade.ingestion_timestamp;
+    hand_over_all(line);
+  }
+
+  void hand_over_all(Line& line) {
+    for (auto& [symbol, stretch] : line.stretches) hand_over(line, symbol, stretch);
+  }
+
+  void hand_over(Line& line, const std::string& symbol, Stretch& stretch) {
+    if (backfill_ != nullptr && stretch.range.first <= stretch.range.last)
+      backfill_->received(line.exchange, symbol, stretch.range, stretch.first_time, stretch.last_time);
+    stretch.range.first = stretch.range.last + 1;
   }
 
   // The connection lives, but what it asked for does not come: loud, and counted where the alerts look.
@@ -158,6 +235,7 @@ class FrameIngest final : public FrameSink {
   }
 
   Ingest& ingest_;
+  Backfill* backfill_ = nullptr;
   const std::shared_ptr<const InstrumentTable> instruments_;
   const std::function<void()> on_failure_;
   std::atomic<uint64_t> next_letter_;
@@ -170,6 +248,7 @@ class FrameIngest final : public FrameSink {
 
 struct BinanceSource::Impl {
   std::unique_ptr<FrameIngest> sink;
+  std::unique_ptr<Backfill> backfill;
   std::unique_ptr<BinanceFeed> feed;
 };
 
@@ -184,15 +263,27 @@ Result<std::unique_ptr<BinanceSource>> BinanceSource::start(const Config& config
   K2_RETURN_IF_ERROR(require_currencies(config, instruments));
   BinanceFeedOptions feed = feed_options(config.binance);
   feed.trust = trust;
+  const auto table = std::make_shared<const InstrumentTable>(std::move(instruments));
   auto impl = std::make_unique<Impl>();
-  impl->sink =
-      std::make_unique<FrameIngest>(ingest, std::make_shared<const InstrumentTable>(std::move(instruments)), std::move(options.on_failure));
+  impl->sink = std::make_unique<FrameIngest>(ingest, table, std::move(options.on_failure));
+  if (options.log != nullptr) {
+    impl->backfill = std::make_unique<Backfill>(*options.log, ingest, backfill_options(config.binance, trust, table));
+    impl->sink->set_backfill(impl->backfill.get());
+    feed.on_live = [backfill = impl->backfill.get()](const BinanceLineUp& line) {
+      const auto url = parse_url(line.endpoint);
+      if (!line.is_covered) backfill->line_up(binance_exchange_of_host(url ? url->host : ""), line.symbols);
+    };
+  }
   feed.on_exhausted = [sink = impl->sink.get()](const std::string& why) { sink->fail({ErrorKind::kUnavailable, why}); };
   K2_TRY(impl->feed, BinanceFeed::start(feed, *impl->sink));
   return std::unique_ptr<BinanceSource>(new BinanceSource(std::move(impl)));
 }
 
-void BinanceSource::stop() { impl_->feed->stop(); }
+void BinanceSource::stop() {
+  if (impl_->feed) impl_->feed->stop();
+  if (impl_->backfill) impl_->backfill->stop();
+}
+BackfillStatus BinanceSource::gaps() const { return impl_->backfill ? impl_->backfill->status() : BackfillStatus(); }
 BinanceFeedStatus BinanceSource::status() const { return impl_->feed->status(); }
 Status BinanceSource::health() const { return impl_->sink->health(); }
 

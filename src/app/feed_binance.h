@@ -1,4 +1,4 @@
-// BinanceSource: the live feed's whole way from the exchange to ingest: instruments, connection, parser, dead letters.
+// BinanceSource: the live feed's whole way from the exchange to ingest: instruments, connection, parser, dead letters, and what it missed.
 //
 // Frames come on the connection's thread, are parsed there and put into ingest there; where ingest is full, the socket is not read.
 // Thread rule: all members from any thread; stop() once.
@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "app/backfill.h"
 #include "app/config.h"
 #include "app/ingest.h"
 #include "base/result.h"
@@ -18,6 +19,7 @@ namespace k2 {
 class BinanceSource {
  public:
   struct Options {
+    const Log* log = nullptr;                // ingest's, for the gaps; outlives the source. Without it none are looked for.
     TlsTrust trust;                          // beside the configured ca_file
     std::function<void()> on_failure;        // ingest has failed for good; called at most once, from a connection's thread
   };
@@ -32,6 +34,7 @@ class BinanceSource {
   /// No frame is taken after it returns; what was taken is in ingest.
   void stop();
   [[nodiscard]] BinanceFeedStatus status() const;
+  [[nodiscard]] BackfillStatus gaps() const;
   /// The error of ingest that ended the feed.
   [[nodiscard]] Status health() const;
 

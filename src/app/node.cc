@@ -87,7 +87,7 @@ Status Node::Impl::start() {
     ingest_options.retry_for_us = kForeverUs;
     ingest_options.when_full = Ingest::WhenFull::kShed;  // a socket that is not read is cut off by its venue
     ingest = std::make_unique<Ingest>(*log, *log, ingest_options);
-    K2_TRY(feed, BinanceSource::start(config, *ingest, {.trust = options.trust, .on_failure = options.on_failure}));
+    K2_TRY(feed, BinanceSource::start(config, *ingest, {.log = log.get(), .trust = options.trust, .on_failure = options.on_failure}));
   }
   is_complete = true;
   return {};
@@ -214,6 +214,11 @@ std::string Node::Impl::health_json() const {
                    {"lines_live", status.lines_live},
                    {"replacements", status.replacements},
                    {"failovers", status.failovers}};
+  }
+  if (is_complete && feed) {
+    const BackfillStatus gaps = feed->gaps();
+    out["gaps"] = {{"open", gaps.open}, {"missing", gaps.missing},   {"backfilled", gaps.backfilled}, {"not_issued", gaps.not_issued},
+                   {"lost", gaps.lost}, {"requests", gaps.requests}, {"last_error", gaps.last_error}};
   }
   if (is_complete && ingest) {
     const Ingest::Counts counts = ingest->counts();

@@ -1,0 +1,605 @@
+#include "app/backfill.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <variant>
+
+#include "app/event_times.h"
+#include "base/logging.h"
+#include "base/metrics.h"
+#include "codec/avro.h"
+#include "codec/binance.h"
+#include "codec/binance_rest.h"
+#include "feed/binance_rest.h"
+#include "market/coverage.h"
+#include "net/url.h"
+#include "query/coverage.h"
+
+namespace k2 {
+namespace {
+
+using Range = SequenceRanges::Range;
+
+constexpr size_t kReadBytes = 4 << 20;
+constexpr int64_t kLastTradesRead = 20'000;  // per partition, at the start: enough to know when each symbol last traded
+constexpr size_t kMessagesMax = 65'536;
+constexpr size_t kReceivedRangesMax = 10'000;  // a source, waiting for the log to have them
+
+int64_t monotonic_us() { return system_clock().monotonic_ns() / 1000; }
+
+std::string exchange_of_endpoint(std::string_view endpoint) {
+  const auto url = parse_url(endpoint);
+  return std::string(binance_exchange_of_host(url ? url->host : ""));
+}
+
+/// `all` without `range`.
+SequenceRanges without(const SequenceRanges& all, const Range& range) {
+  SequenceRanges rest;
+  for (const Range& part : all.ranges()) {
+    if (part.first < range.first) rest.insert(Range{part.first, std::min(part.last, range.first - 1)});
+    if (part.last > range.last) rest.insert(Range{std::max(part.first, range.last + 1), part.last});
+  }
+  return rest;
+}
+
+/// The part of `range` that `ranges` have.
+std::vector<Range> overlap(const SequenceRanges& ranges, const Range& range) {
+  std::vector<Range> parts;
+  const auto& all = ranges.ranges();
+  auto at = std::ranges::lower_bound(all, range.first, {}, &Range::last);
+  for (; at != all.end() && at->first <= range.last; ++at)
+    parts.push_back({std::max(at->first, range.first), std::min(at->last, range.last)});
+  return parts;
+}
+
+struct ExchangeMetrics {
+  explicit ExchangeMetrics(const std::string& exchange)
+      : labels({{"exchange", exchange}}),
+        open(metrics().gauge("k2_gaps_open", "Gaps in the trade ids that are neither filled nor settled.", labels)),
+        missing(metrics().gauge("k2_gap_trades_missing", "Trade ids in those gaps.", labels)),
+        weight(metrics().gauge("k2_backfill_weight_used", "Request weight that backfill spent in the last minute.", labels)),
+        clock_offset(metrics().gauge("k2_feed_clock_offset_seconds", "The venue's clock minus ours.", labels)),
+        gaps(metrics().counter("k2_gaps_total", "Gaps found.", labels)),
+        backfilled(metrics().counter("k2_backfilled_trades_total", "Trades that a request brought and the log took.", labels)),
+        not_issued(metrics().counter("k2_not_issued_total", "Trade ids that the venue never gave to a trade.", labels)) {
+    lost("forgotten");
+    lost("unreadable");
+    requests("none");
+  }
+
+  Counter& lost(std::string_view reason) {
+    MetricLabels all = labels;
+    all.emplace_back("reason", reason);
+    return metrics().counter("k2_lost_trades_total", "Trade ids that cannot be had.", all);
+  }
+  Counter& requests(std::string_view outcome) {
+    MetricLabels all = labels;
+    all.emplace_back("outcome", outcome == "none" ? "answered" : outcome);
+    return metrics().counter("k2_backfill_requests_total", "Requests for missing trades.", all);
+  }
+
+  MetricLabels labels;
+  Gauge& open;
+  Gauge& missing;
+  Gauge& weight;
+  Gauge& clock_offset;
+  Counter& gaps;
+  Counter& backfilled;
+  Counter& not_issued;
+};
+
+}  // namespace
+
+struct Backfill::Impl {
+  struct Exchange {
+    explicit Exchange(std::string given) : name(std::move(given)), shown(name) {}
+    std::string name;
+    std::unique_ptr<BinanceRest> rest;  // none: nobody is configured to be asked
+    ExchangeMetrics shown;
+  };
+  struct Source {
+    Exchange* exchange = nullptr;
+    std::string symbol;
+    std::string currency;
+    int64_t versions = -1;  // of both positions as last read
+    SequenceRanges taken;
+    SequenceRanges settled;
+    SequenceRanges received;  // by the feed, and not yet stated
+    EventTimes times;
+  };
+  struct LineUp {
+    std::string exchange;
+    std::vector<std::string> symbols;
+  };
+  struct Arrived {
+    std::string exchange, symbol;
+    int64_t id;
+  };
+  struct Received {
+    std::string exchange, symbol;
+    Range range;
+    TimestampUs first_time, last_time;
+  };
+  using Message = std::variant<LineUp, Arrived, Received>;
+
+  Impl(const Log& l, Ingest& i, Options o);
+
+  void tell(Message message) {
+    {
+      const std::scoped_lock lock(mutex);
+      // So many only where a line delivers out of order for good: what is left out then is a statement, no trade.
+      if (inbox.size() >= kMessagesMax && std::holds_alternative<Received>(message)) return;
+      inbox.push_back(std::move(message));
+    }
+    changed.notify_all();
+  }
+
+  void run(const std::stop_token& stop);
+  [[nodiscard]] int64_t work();
+  void finish();
+  void take_messages();
+  void take(const LineUp& line);
+  void take(const Arrived& arrived);
+  void take(const Received& received);
+  size_t* find(std::string_view exchange, std::string_view symbol);
+
+  Status look_back();
+  Status each_record(const TopicPartition& partition, Offset from, Offset end, const std::function<void(const LogRecord&)>& take);
+  void adopt_open(const CoverageState& stated);
+  Status poll();
+  void ask(const GapRequest& request);
+  Status hand_over(const GapRequest& request, const BinanceRestTrades& rows);
+  void fail_request(const GapRequest& request, GapFailure failure, const std::string& why);
+  void state_events();
+  void state(const GapEvent& event);
+  void state_received();
+  void put_row(Source& source, CoverageStatus status, const Range& range, const std::string& reason);
+  void check_clocks();
+  void show();
+  void note_error(const std::string& why);
+
+  const Log& log;
+  Ingest& ingest;
+  const Options options;
+
+  // Of the thread.
+  std::vector<std::unique_ptr<Exchange>> exchanges;
+  GapFiller filler;
+  std::vector<Source> sources;  // by the filler's index
+  std::map<std::pair<std::string, std::string>, size_t, std::less<>> index;
+  std::vector<std::string> position_names;  // taken and settled of each source in turn
+  bool has_looked_back = false;
+  bool is_log_there = false;  // at the last look
+  int64_t next_poll_us = 0;
+  int64_t next_clock_check_us = 0;
+
+  mutable std::mutex mutex;
+  std::condition_variable_any changed;
+  std::vector<Message> inbox;
+  BackfillStatus shown;
+  std::jthread thread;
+};
+
+Backfill::Impl::Impl(const Log& l, Ingest& i, Options o) : log(l), ingest(i), options(std::move(o)), filler(options.policy) {
+  std::map<std::string, std::vector<std::string>> endpoints = {{std::string(kBinanceExchange), {}}, {std::string(kBinanceUsExchange), {}}};
+  for (const std::string& endpoint : options.rest_endpoints) endpoints[exchange_of_endpoint(endpoint)].push_back(endpoint);
+  for (auto& [name, urls] : endpoints) {
+    Exchange& exchange = *exchanges.emplace_back(std::make_unique<Exchange>(name));
+    if (!urls.empty())
+      exchange.rest = std::make_unique<BinanceRest>(BinanceRestOptions{.endpoints = urls, .http = options.http, .one_exchange = true});
+    for (const std::string& symbol : options.symbols) {
+      const Instrument* instrument = options.instruments ? options.instruments->find(symbol) : nullptr;
+      index.emplace(std::pair(name, symbol), filler.add_source(name, symbol));
+      Source& source = sources.emplace_back();
+      source.exchange = &exchange;
+      source.symbol = symbol;
+      source.currency = instrument != nullptr ? instrument->quote_currency : "";
+      position_names.push_back(event_source(name, symbol, Channel::kTrades));
+      position_names.push_back(settled_source(name, symbol, Channel::kTrades));
+    }
+  }
+}
+
+size_t* Backfill::Impl::find(std::string_view exchange, std::string_view symbol) {
+  const auto found = index.find(std::pair(std::string(exchange), std::string(symbol)));
+  return found == index.end() ? nullptr : &found->second;
+}
+
+// --- What the feed says -----------------------------------------------------------------------------------------------------------------
+
+void Backfill::Impl::take_messages() {
+  std::vector<Message> taken;
+  {
+    const std::scoped_lock lock(mutex);
+    std::swap(taken, inbox);
+  }
+  for (const Message& message : taken) std::visit([this](const auto& told) { take(told); }, message);
+}
+
+void Backfill::Impl::take(const LineUp& line) {
+  for (const std::string& symbol : line.symbols)
+    if (const size_t* source = find(line.exchange, symbol)) filler.check_tail(*source, monotonic_us());
+  next_poll_us = 0;
+}
+
+void Backfill::Impl::take(const Arrived& arrived) {
+  if (const size_t* source = find(arrived.exchange, arrived.symbol)) filler.arrived(*source, arrived.id);
+}
+
+void Backfill::Impl::take(const Received& received) {
+  const size_t* found = find(received.exchange, received.symbol);
+  if (found == nullptr) return;
+  Source& source = sources[*found];
+  source.times.note(received.range.first, received.first_time);
+  source.times.note(received.range.last, received.last_time);
+  source.received.insert(received.range);
+  if (source.received.ranges().size() > kReceivedRangesMax) source.received = without(source.received, source.received.ranges().front());
+}
+
+// --- What the log has -------------------------------------------------------------------------------------------------------------------
+
+Status Backfill::Impl::each_record(const TopicPartition& partition, Offset from, Offset end,
+                                   const std::function<void(const LogRecord&)>& take_record) {
+  while (from < end) {
+    K2_TRY(const LogBatch batch, log.read(partition, from, end, kReadBytes));
+    if (batch.empty()) break;
+    for (const LogRecord& record : batch.records()) take_record(record);
+    from = batch.next_offset();
+  }
+  return {};
+}
+
+/// When each symbol last traded, and which gaps were stated as open and by nothing later as closed.
+Status Backfill::Impl::look_back() {
+  K2_TRY(const Offsets begins, log.begin_offsets());
+  K2_TRY(const Offsets ends, log.end_offsets());
+  CoverageResolver resolver;
+  for (const auto& exchange : exchanges) {
+    const std::string trades = topic_name(AssetClass::kCrypto, Channel::kTrades, exchange->name);
+    const std::string coverage = topic_name(AssetClass::kCrypto, Channel::kCoverage, exchange->name);
+    for (const auto& [partition, end] : ends) {
+      const Offset begin = offset_of(begins, partition);
+      if (partition.topic == trades) {
+        const auto note = [&](const LogRecord& record) {
+          const size_t* source = find(exchange->name, record.key);
+          const auto frame = read_frame(record.value);
+          Trade trade;
+          if (source == nullptr || !frame || !decode_trade(frame->body, trade) || !trade.source_sequence) return;
+          sources[*source].times.note(*trade.source_sequence, trade.timestamp);
+        };
+        K2_RETURN_IF_ERROR(each_record(partition, {std::max(begin.value, end.value - kLastTradesRead)}, end, note));
+      } else if (partition.topic == coverage) {
+        const auto resolve = [&](const LogRecord& record) {
+          const auto frame = read_frame(record.value);
+          Coverage row;
+          if (!frame || !decode_coverage(frame->body, row)) return;
+          resolver.state({row.exchange, row.symbol, std::string(channel_name(row.channel))},
+                         {row.first_sequence, row.last_sequence, row.timestamp, row.end_timestamp, row.status, row.reason});
+        };
+        K2_RETURN_IF_ERROR(each_record(partition, begin, end, resolve));
+      }
+    }
+  }
+  adopt_open(resolver.resolved());
+  return {};
+}
+
+void Backfill::Impl::adopt_open(const CoverageState& stated) {
+  for (const auto& [whose, ranges] : stated) {
+    const size_t* source = find(whose.exchange, whose.symbol);
+    if (source == nullptr || whose.channel != channel_name(Channel::kTrades)) continue;
+    for (const CoverageRange& range : *ranges)
+      if (range.status == CoverageStatus::kOpen) filler.adopt(*source, {range.first, range.last}, monotonic_us());
+  }
+}
+
+Status Backfill::Impl::poll() {
+  if (!has_looked_back) {
+    K2_RETURN_IF_ERROR(look_back());
+    has_looked_back = true;
+  }
+  K2_TRY(const std::vector<Position> positions, log.positions(position_names));
+  for (size_t i = 0; i < sources.size(); ++i) {
+    Source& source = sources[i];
+    const Position& taken = positions[2 * i];
+    const Position& settled = positions[2 * i + 1];
+    if (taken.version + settled.version == source.versions) continue;
+    K2_TRY(source.taken, SequenceRanges::parse(taken.value));
+    K2_TRY(source.settled, SequenceRanges::parse(settled.value));
+    source.versions = taken.version + settled.version;
+    filler.observe(i, source.taken, source.settled, monotonic_us());
+  }
+  return {};
+}
+
+// --- What the venue has -----------------------------------------------------------------------------------------------------------------
+
+void Backfill::Impl::fail_request(const GapRequest& request, GapFailure failure, const std::string& why) {
+  const Exchange& exchange = *sources[request.source].exchange;
+  filler.failed(failure, why, exchange.rest ? exchange.rest->retry_after_us() : 0, monotonic_us());
+  note_error(why);
+}
+
+void Backfill::Impl::ask(const GapRequest& request) {
+  Source& source = sources[request.source];
+  Exchange& exchange = *source.exchange;
+  if (!options.is_wanted) return filler.failed(GapFailure::kForbidden, "binance.backfill is off", 0, monotonic_us());
+  if (!exchange.rest)
+    return filler.failed(GapFailure::kForbidden, "no REST endpoint of " + exchange.name + " is configured", 0, monotonic_us());
+  const auto answer = exchange.rest->historical_trades(source.symbol, request.from_id, request.limit);
+  const BinanceRestTrouble trouble = answer ? BinanceRestTrouble::kNone : exchange.rest->trouble();
+  exchange.shown.requests(binance_rest_trouble_name(trouble)).add();
+  {
+    const std::scoped_lock lock(mutex);
+    ++shown.requests;
+  }
+  if (!answer) {
+    log_info("backfill_request_failed",
+             {{"exchange", exchange.name}, {"symbol", source.symbol}, {"from_id", request.from_id}, {"error", answer.error().message}});
+    switch (trouble) {
+      case BinanceRestTrouble::kRateLimited: return fail_request(request, GapFailure::kRateLimited, answer.error().message);
+      case BinanceRestTrouble::kBanned: return fail_request(request, GapFailure::kBanned, answer.error().message);
+      case BinanceRestTrouble::kForbidden: return fail_request(request, GapFailure::kForbidden, answer.error().message);
+      case BinanceRestTrouble::kKeyNeeded:
+        return fail_request(request, GapFailure::kKeyNeeded, exchange.name + " gives old trades to holders of an API key only");
+      case BinanceRestTrouble::kRefused: return fail_request(request, GapFailure::kRefused, answer.error().message);
+      case BinanceRestTrouble::kNone:
+      case BinanceRestTrouble::kUnreachable: return fail_request(request, GapFailure::kUnreachable, answer.error().message);
+    }
+  }
+  const auto rows = parse_binance_rest_trades(answer->body, {exchange.name, source.symbol, source.currency}, system_clock().now());
+  if (!rows) return fail_request(request, GapFailure::kUnreachable, answer->endpoint + ": " + rows.error().message);
+  if (const Status put = hand_over(request, *rows); !put) return fail_request(request, GapFailure::kUnreachable, put.error().message);
+  GapAnswer told{.ids = rows->ids, .used_weight = answer->used_weight_minute};
+  for (const auto& row : rows->unreadable) told.unreadable.push_back(row.id);
+  filler.answered(told, monotonic_us());
+}
+
+/// Puts what is missing into ingest; the other rows were there to judge the answer by, but say when they happened.
+Status Backfill::Impl::hand_over(const GapRequest& request, const BinanceRestTrades& rows) {
+  Source& source = sources[request.source];
+  const auto is_missing = [&](int64_t id) {
+    return id >= request.wanted.first && id <= request.wanted.last && !source.taken.contains(id) && !source.settled.contains(id);
+  };
+  for (size_t i = 0; i < rows.trades.size(); ++i) {
+    const Trade& trade = rows.trades[i];
+    const int64_t id = *trade.source_sequence;
+    const bool is_edge = i == 0 || i + 1 == rows.trades.size() || *rows.trades[i - 1].source_sequence != id - 1 ||
+                         *rows.trades[i + 1].source_sequence != id + 1;
+    if (is_edge || id + 1 == request.wanted.first || id == request.wanted.first || id == request.wanted.last)
+      source.times.note(id, trade.timestamp);
+    if (is_missing(id)) K2_RETURN_IF_ERROR(ingest.put(trade));
+  }
+  for (const auto& row : rows.unreadable) {
+    if (!is_missing(row.id)) continue;
+    const DeadLetter letter{"historicalTrades of " + source.exchange->name + "/" + source.symbol, row.reason, row.raw,
+                            system_clock().now()};
+    K2_RETURN_IF_ERROR(ingest.put(
+        letter, {"dead_letter/backfill/" + source.exchange->name + "/" + source.symbol, dead_letter_hash(row.id, row.raw), true}));
+  }
+  return {};
+}
+
+void Backfill::Impl::check_clocks() {
+  for (const auto& exchange : exchanges) {
+    if (!exchange->rest) continue;
+    const TimestampUs before = system_clock().now();
+    const int64_t begin = monotonic_us();
+    const auto answer = exchange->rest->time();
+    const int64_t half_us = (monotonic_us() - begin) / 2;
+    if (!answer) continue;
+    const auto theirs = parse_binance_server_time(answer->body);
+    if (theirs) exchange->shown.clock_offset.set(static_cast<double>(theirs->us - before.us - half_us) * 1e-6);
+  }
+}
+
+// --- What is stated ---------------------------------------------------------------------------------------------------------------------
+
+/// Received events know when they happened; a gap reaches from the event before it to the one after it.
+void Backfill::Impl::put_row(Source& source, CoverageStatus status, const Range& range, const std::string& reason) {
+  const TimestampUs now = system_clock().now();
+  const bool has_events = status == CoverageStatus::kObserved || status == CoverageStatus::kBackfilled;
+  const auto before = source.times.at_or_before(range.first - (has_events ? 0 : 1));
+  const auto after = source.times.at_or_after(range.last + (has_events ? 0 : 1));
+  Coverage row{
+      .exchange = source.exchange->name,
+      .symbol = source.symbol,
+      .first_sequence = range.first,
+      .last_sequence = range.last,
+      .timestamp = has_events ? source.times.at_or_after(range.first).value_or(before.value_or(now)) : before.value_or(TimestampUs{}),
+      .end_timestamp = has_events ? source.times.at_or_before(range.last).value_or(after.value_or(now)) : after.value_or(now),
+      .status = status,
+      .reason = reason,
+      .ingestion_timestamp = now};
+  row.end_timestamp = std::max(row.timestamp, row.end_timestamp);
+  if (const Status put = ingest.put(row); !put) note_error(put.error().message);
+}
+
+void Backfill::Impl::state_events() {
+  for (const GapEvent& event : filler.take_events()) state(event);
+}
+
+void Backfill::Impl::state(const GapEvent& event) {
+  Source& source = sources[event.source];
+  const int64_t count = event.range.last - event.range.first + 1;
+  ExchangeMetrics& all = source.exchange->shown;
+  CoverageStatus status = CoverageStatus::kOpen;
+  std::string reason = event.reason;
+  int64_t BackfillStatus::* counted = nullptr;
+  switch (event.kind) {
+    case GapEventKind::kOpened: reason = "not received"; [[fallthrough]];
+    case GapEventKind::kTooLarge:
+      all.gaps.add();
+      source.received = without(source.received, event.range);  // it did not reach the log
+      log_warning("gap_open", {{"exchange", source.exchange->name},
+                               {"symbol", source.symbol},
+                               {"first", event.range.first},
+                               {"last", event.range.last},
+                               {"reason", reason}});
+      break;
+    case GapEventKind::kStuck: break;
+    case GapEventKind::kBackfilled:
+      status = CoverageStatus::kBackfilled;
+      reason = "historicalTrades";
+      counted = &BackfillStatus::backfilled;
+      all.backfilled.add(static_cast<uint64_t>(count));
+      break;
+    case GapEventKind::kArrived:
+      status = CoverageStatus::kObserved;
+      reason = "arrived after it was stated as open";
+      break;
+    case GapEventKind::kNotIssued:
+      status = CoverageStatus::kNotIssued;
+      counted = &BackfillStatus::not_issued;
+      all.not_issued.add(static_cast<uint64_t>(count));
+      break;
+    case GapEventKind::kForgotten:
+    case GapEventKind::kUnreadable:
+      status = CoverageStatus::kLost;
+      counted = &BackfillStatus::lost;
+      all.lost(event.kind == GapEventKind::kForgotten ? "forgotten" : "unreadable").add(static_cast<uint64_t>(count));
+      break;
+  }
+  if (status != CoverageStatus::kOpen)
+    log_info("gap_closed", {{"exchange", source.exchange->name},
+                            {"symbol", source.symbol},
+                            {"first", event.range.first},
+                            {"last", event.range.last},
+                            {"status", coverage_status_name(status)},
+                            {"reason", reason}});
+  if (counted != nullptr) {
+    const std::scoped_lock lock(mutex);
+    shown.*counted += count;
+  }
+  put_row(source, status, event.range, reason);
+}
+
+/// What the feed received is observed once the log has it; the rest waits, or turns out to be a gap.
+void Backfill::Impl::state_received() {
+  for (Source& source : sources) {
+    if (source.received.empty()) continue;
+    SequenceRanges waiting = source.received;
+    for (const Range& range : source.received.ranges())
+      for (const Range& part : overlap(source.taken, range)) {
+        put_row(source, CoverageStatus::kObserved, part, "");
+        waiting = without(waiting, part);
+      }
+    source.received = std::move(waiting);
+  }
+}
+
+void Backfill::Impl::note_error(const std::string& why) {
+  const std::scoped_lock lock(mutex);
+  shown.last_error = why;
+}
+
+void Backfill::Impl::show() {
+  GapTotals sum;
+  for (const auto& exchange : exchanges) {
+    const GapTotals totals = filler.totals(exchange->name);
+    exchange->shown.open.set(static_cast<double>(totals.open));
+    exchange->shown.missing.set(static_cast<double>(totals.missing));
+    exchange->shown.weight.set(static_cast<double>(filler.weight_spent(exchange->name, monotonic_us())));
+    sum.open += totals.open;
+    sum.missing += totals.missing;
+  }
+  const std::scoped_lock lock(mutex);
+  shown.open = sum.open;
+  shown.missing = sum.missing;
+}
+
+// --- The thread -------------------------------------------------------------------------------------------------------------------------
+
+/// One round. Returns when the next is due.
+int64_t Backfill::Impl::work() {
+  take_messages();
+  if (monotonic_us() >= next_poll_us) {
+    next_poll_us = monotonic_us() + options.poll_us;
+    const Status polled = poll();
+    is_log_there = polled.has_value();
+    if (!polled) {
+      note_error(polled.error().message);
+      log_warning("backfill_waits_for_log", {{"error", polled.error().message}});
+      return next_poll_us;
+    }
+    state_received();
+  }
+  if (!is_log_there) return next_poll_us;
+  const GapAction action = filler.next(monotonic_us());
+  state_events();
+  const auto* request = std::get_if<GapRequest>(&action);
+  if (request != nullptr) ask(*request);
+  state_events();
+  show();
+  if (request != nullptr) return 0;
+  if (monotonic_us() >= next_clock_check_us) {
+    next_clock_check_us = monotonic_us() + options.clock_check_us;
+    check_clocks();
+  }
+  return std::min({std::get<GapWait>(action).until_us, next_poll_us, next_clock_check_us});
+}
+
+void Backfill::Impl::run(const std::stop_token& stop) {
+  while (!stop.stop_requested()) {
+    const int64_t due_us = work();
+    std::unique_lock lock(mutex);
+    const int64_t wait_us = std::clamp<int64_t>(due_us - monotonic_us(), 0, options.poll_us);
+    changed.wait_for(lock, stop, std::chrono::microseconds(wait_us), [this] { return !inbox.empty(); });
+  }
+  finish();
+}
+
+/// The last stretches of the lines have been told: they are stated as far as the log has them.
+void Backfill::Impl::finish() {
+  if (!ingest.flush()) return;
+  take_messages();
+  if (!poll()) return;
+  state_received();
+  state_events();
+  show();
+}
+
+// --- The public face --------------------------------------------------------------------------------------------------------------------
+
+Backfill::Backfill(const Log& log, Ingest& ingest, Options options) : impl_(std::make_unique<Impl>(log, ingest, std::move(options))) {
+  impl_->thread = std::jthread([impl = impl_.get()](const std::stop_token& stop) {
+    pthread_setname_np(pthread_self(), "k2-backfill");
+    impl->run(stop);
+  });
+}
+
+Backfill::~Backfill() { stop(); }
+
+void Backfill::stop() {
+  if (!impl_->thread.joinable()) return;
+  impl_->thread.request_stop();
+  for (const auto& exchange : impl_->exchanges)
+    if (exchange->rest) exchange->rest->cancel();
+  impl_->thread.join();
+}
+
+void Backfill::line_up(std::string_view exchange, const std::vector<std::string>& symbols) {
+  impl_->tell(Impl::LineUp{std::string(exchange), symbols});
+}
+
+void Backfill::arrived(std::string_view exchange, std::string_view symbol, int64_t id) {
+  impl_->tell(Impl::Arrived{std::string(exchange), std::string(symbol), id});
+}
+
+void Backfill::received(std::string_view exchange, std::string_view symbol, const Range& range, TimestampUs first_time,
+                        TimestampUs last_time) {
+  impl_->tell(Impl::Received{std::string(exchange), std::string(symbol), range, first_time, last_time});
+}
+
+BackfillStatus Backfill::status() const {
+  const std::scoped_lock lock(impl_->mutex);
+  return impl_->shown;
+}
+
+}  // namespace k2

@@ -1,0 +1,217 @@
+// The live feed and what it missed, over real sockets: the simulated exchange's ledger against the log.
+#include "app/backfill.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <filesystem>
+#include <thread>
+
+#include "app/config.h"
+#include "app/feed_binance.h"
+#include "base/logging.h"
+#include "base/uuid.h"
+#include "codec/avro.h"
+#include "exchange/faults.h"
+#include "exchange/sim.h"
+#include "log/local_log.h"
+#include "market/coverage.h"
+
+namespace k2 {
+namespace {
+
+using testing::Contains;
+using testing::IsEmpty;
+
+constexpr const char* kTrades = "market.crypto.trades.binance";
+constexpr const char* kCoverage = "market.crypto.coverage.binance";
+
+class BackfillTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    set_log_level(LogLevel::kOff);
+    dir_ = testing::TempDir() + "k2-backfill-" + random_uuid();
+    std::filesystem::create_directories(dir_);
+    log_ = LocalLog::open(dir_ + "/log.db").value();
+  }
+  void TearDown() override {
+    stop_feed();
+    sim_.reset();
+    log_.reset();
+    std::filesystem::remove_all(dir_);
+    set_log_level(LogLevel::kInfo);
+  }
+
+  void start_exchange(SimOptions options = {}) {
+    options.symbols = {"BTCUSDT"};
+    options.trades_per_second = 200;
+    sim_ = SimExchange::start(options).value();
+    config_.data_dir = dir_;
+    config_.binance.symbols = {"BTCUSDT"};
+    config_.binance.endpoints = {sim_->ws_url()};
+    config_.binance.rest_endpoints = {sim_->rest_url()};
+  }
+  void start_feed() {
+    ingest_ = std::make_unique<Ingest>(*log_, *log_);
+    auto source = BinanceSource::start(config_, *ingest_, {.log = log_.get()});
+    ASSERT_TRUE(source) << source.error().message;
+    source_ = *std::move(source);
+  }
+  void stop_feed() {
+    if (source_) source_->stop();
+    source_.reset();
+    ingest_.reset();
+  }
+
+  /// Looks until `is_so`, for 20 s at most.
+  template <class Condition>
+  ::testing::AssertionResult soon(Condition is_so) {
+    for (int i = 0; i < 400; ++i) {
+      if (is_so()) return ::testing::AssertionSuccess();
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    return ::testing::AssertionFailure() << "not within 20 s";
+  }
+  void let_trade(uint64_t trades) {
+    const uint64_t until = sim_->counts().trades + trades;
+    ASSERT_TRUE(soon([&] { return sim_->counts().trades >= until; }));
+  }
+
+  template <class Record>
+  std::vector<Record> records(const std::string& topic, Status (*decode)(std::string_view, Record&)) {
+    std::vector<Record> out;
+    const Offsets ends = log_->end_offsets().value();
+    for (const auto& [partition, end] : ends) {
+      if (partition.topic != topic) continue;
+      for (Offset at{0}; at < end;) {
+        const LogBatch batch = log_->read(partition, at, end, 1 << 20).value();
+        for (const LogRecord& record : batch.records()) {
+          Record event;
+          EXPECT_TRUE(decode(read_frame(record.value)->body, event));
+          out.push_back(event);
+        }
+        at = batch.next_offset();
+      }
+    }
+    return out;
+  }
+  std::vector<int64_t> logged() {
+    std::vector<int64_t> ids;
+    for (const Trade& trade : records<Trade>(kTrades, decode_trade)) ids.push_back(*trade.source_sequence);
+    return ids;
+  }
+  /// What the exchange has, from the first that was taken on, is in the log exactly once, and nothing else.
+  bool log_is_ledger() {
+    std::vector<int64_t> have = logged();
+    std::ranges::sort(have);
+    std::vector<int64_t> want;
+    const std::vector<SimTrade> ledger = sim_->trades("BTCUSDT").value();
+    for (const SimTrade& trade : ledger)
+      if (!have.empty() && trade.id >= have.front()) want.push_back(trade.id);
+    return have == want;
+  }
+  SequenceRanges position(const std::string& source) { return SequenceRanges::parse(log_->positions({source})->front().value).value(); }
+  std::vector<CoverageStatus> statuses() {
+    std::vector<CoverageStatus> out;
+    for (const Coverage& row : records<Coverage>(kCoverage, decode_coverage)) out.push_back(row.status);
+    return out;
+  }
+
+  std::string dir_;
+  Config config_;
+  std::unique_ptr<LocalLog> log_;
+  std::unique_ptr<SimExchange> sim_;
+  std::unique_ptr<Ingest> ingest_;
+  std::unique_ptr<BinanceSource> source_;
+};
+
+TEST_F(BackfillTest, FramesThatTheExchangeDidNotSendAreFetched) {
+  SimOptions options;
+  options.faults = {parse_fault_rule("hole:at_trade=50,count=30").value()};
+  start_exchange(options);
+  start_feed();
+  let_trade(150);
+  sim_->pause();
+  EXPECT_TRUE(soon([&] { return log_is_ledger(); }));
+  EXPECT_TRUE(soon([&] { return source_->gaps().open == 0 && source_->gaps().backfilled >= 30; }));
+  stop_feed();
+  EXPECT_THAT(statuses(), Contains(CoverageStatus::kOpen));
+  EXPECT_THAT(statuses(), Contains(CoverageStatus::kBackfilled));
+  EXPECT_THAT(statuses(), Contains(CoverageStatus::kObserved));
+  int64_t marked = 0;
+  for (const Trade& trade : records<Trade>(kTrades, decode_trade))
+    if (std::ranges::count(*trade.vendor_data, std::pair<std::string, std::string>("backfilled", "true")) > 0) ++marked;
+  EXPECT_GE(marked, 30);
+}
+
+TEST_F(BackfillTest, AHoleAcrossARestartIsFilled) {
+  start_exchange();
+  start_feed();
+  let_trade(50);
+  stop_feed();
+  let_trade(100);
+  start_feed();
+  let_trade(50);
+  sim_->pause();
+  EXPECT_TRUE(soon([&] { return log_is_ledger(); }));
+}
+
+TEST_F(BackfillTest, WhatHappenedBetweenTwoLivesIsFetchedThoughNothingFollows) {
+  start_exchange();
+  start_feed();
+  let_trade(50);
+  stop_feed();
+  let_trade(20);
+  sim_->pause();
+  start_feed();
+  EXPECT_TRUE(soon([&] { return log_is_ledger(); }));
+}
+
+TEST_F(BackfillTest, RateLimitsAreHonouredAndTheHoleIsFilledAfterwards) {
+  SimOptions options;
+  options.faults = {parse_fault_rule("hole:at_trade=50,count=30").value(),
+                    parse_fault_rule("rest_429:path=historicalTrades,count=2,delay=1s").value()};
+  start_exchange(options);
+  start_feed();
+  let_trade(150);
+  sim_->pause();
+  EXPECT_TRUE(soon([&] { return log_is_ledger(); }));
+  EXPECT_EQ(sim_->counts().rest_by_status[429], 2u);
+}
+
+TEST_F(BackfillTest, WhereItIsOffTheGapIsStatedWithTheReason) {
+  SimOptions options;
+  options.faults = {parse_fault_rule("hole:at_trade=50,count=30").value()};
+  start_exchange(options);
+  config_.binance.backfill = false;
+  start_feed();
+  let_trade(150);
+  EXPECT_TRUE(soon([&] { return source_->gaps().open == 1 && source_->gaps().missing == 30; }));
+  stop_feed();
+  std::vector<std::string> reasons;
+  for (const Coverage& row : records<Coverage>(kCoverage, decode_coverage)) reasons.push_back(row.reason);
+  EXPECT_THAT(reasons, Contains("binance.backfill is off"));
+}
+
+TEST_F(BackfillTest, AGapStatedAsOpenIsClosedByTheNextLife) {
+  SimOptions options;
+  options.faults = {parse_fault_rule("hole:at_trade=50,count=30").value()};
+  start_exchange(options);
+  config_.binance.backfill = false;
+  start_feed();
+  let_trade(150);
+  sim_->pause();
+  ASSERT_TRUE(soon([&] { return source_->gaps().open == 1; }));
+  stop_feed();
+  config_.binance.backfill = true;
+  start_feed();
+  EXPECT_TRUE(soon([&] { return log_is_ledger() && source_->gaps().open == 0; }));
+  stop_feed();
+  EXPECT_EQ(std::ranges::count_if(records<Coverage>(kCoverage, decode_coverage),
+                                  [](const Coverage& row) { return row.reason == "not received"; }),
+            1);
+}
+
+}  // namespace
+}  // namespace k2
