@@ -7,6 +7,7 @@
 #include "app/output.h"
 #include "app/progress.h"
 #include "app/query_sources.h"
+#include "market/sequence_ranges.h"
 
 namespace k2 {
 namespace {
@@ -24,6 +25,7 @@ struct Tally {
   std::array<int64_t, kCoverageStatusCount> events{};  // sequence numbers, by status
   int64_t gaps = 0;                                    // ranges that are open or lost
   int64_t unstated = 0;                                // sequence numbers between the first and the last that nothing was said of
+  int64_t silently_missing = 0;                        // of those and of later ones: neither taken nor settled
   std::optional<CoverageRange> span;                   // from the first to the last, and from the earliest to the latest time
 
   [[nodiscard]] int64_t of(CoverageStatus status) const { return events[static_cast<size_t>(status)]; }
@@ -49,12 +51,44 @@ Tally tally_of(const std::vector<CoverageRange>& ranges, const CoverageWindow& w
   return tally;
 }
 
+/// What the log's positions have of a source: taken, or known not to come.
+Result<SequenceRanges> accounted(const Log& log, const CoverageSource& source) {
+  K2_TRY(const Channel channel, parse_channel(source.channel));
+  K2_TRY(const auto positions,
+         log.positions({event_source(source.exchange, source.symbol, channel), settled_source(source.exchange, source.symbol, channel)}));
+  K2_TRY(SequenceRanges all, SequenceRanges::parse(positions[0].value));
+  K2_TRY(const SequenceRanges settled, SequenceRanges::parse(positions[1].value));
+  for (const SequenceRanges::Range& range : settled.ranges()) all.insert(range);
+  return all;
+}
+
+/// How many of first..last are not in `ranges`.
+int64_t absent(const SequenceRanges& ranges, int64_t first, int64_t last) {
+  int64_t count = std::max<int64_t>(0, last - first + 1);
+  for (const SequenceRanges::Range& range : ranges.ranges())
+    count -= std::max<int64_t>(0, std::min(last, range.last) - std::max(first, range.first) + 1);
+  return count;
+}
+
+/// A program that was killed, or stopped as soon as it saw a hole, has not stated it; the positions show it all the same.
+int64_t silently_missing(const std::vector<CoverageRange>& stated, const SequenceRanges& accounted, const Tally& tally) {
+  int64_t count = 0;
+  int64_t next = tally.span->first;
+  for (const CoverageRange& range : stated) {
+    if (range.first < tally.span->first) continue;
+    count += absent(accounted, next, range.first - 1);
+    next = range.last + 1;
+  }
+  return count + absent(accounted, next, accounted.last().value_or(next - 1));
+}
+
 /// "binance BTCUSDT trades: complete, 12,345 from 553,287,559 to 553,299,903, ..."
 std::string summary(const CoverageSource& source, const Tally& tally) {
   const int64_t missing = tally.of(CoverageStatus::kOpen) + tally.of(CoverageStatus::kLost);
   std::string text = source.exchange + " " + source.symbol + " " + source.channel + ": ";
   if (missing > 0) text += with_commas(missing) + " missing in " + with_commas(tally.gaps) + (tally.gaps == 1 ? " gap" : " gaps");
-  else text += tally.unstated > 0 ? "no gap known" : "complete";
+  else if (tally.silently_missing == 0) text += tally.unstated > 0 ? "no gap known" : "complete";
+  if (tally.silently_missing > 0) text += (missing > 0 ? ", " : "") + with_commas(tally.silently_missing) + " missing and not stated yet";
   text += ", ids " + std::to_string(tally.span->first) + " to " + std::to_string(tally.span->last) + ", from " +
           format_rfc3339(tally.span->timestamp) + " to " + format_rfc3339(tally.span->end_timestamp) + ":";
   std::string parts;
@@ -64,7 +98,7 @@ std::string summary(const CoverageSource& source, const Tally& tally) {
                (static_cast<CoverageStatus>(i) == CoverageStatus::kNotIssued
                     ? "not issued"
                     : std::string(coverage_status_name(static_cast<CoverageStatus>(i))));
-  if (tally.unstated > 0) parts += ", " + with_commas(tally.unstated) + " unknown";
+  if (tally.unstated > 0) parts += ", " + with_commas(tally.unstated) + " of which nothing was stated";
   return text + parts;
 }
 
@@ -87,10 +121,14 @@ Result<int> run_gaps(const CommandContext& context, const GapsFlags& flags) {
   bool is_empty = true;
   for (const auto& [source, ranges] : *state) {
     if (!matches(source, window)) continue;
-    const Tally tally = tally_of(*ranges, window);
+    Tally tally = tally_of(*ranges, window);
     if (!tally.span) continue;
+    if (source.channel == channel_name(Channel::kTrades) && flags.read_token.empty()) {
+      K2_TRY(const SequenceRanges known, accounted(*sources.log, source));
+      tally.silently_missing = silently_missing(*ranges, known, tally);
+    }
     say(context, summary(source, tally));
-    is_partial = is_partial || tally.gaps > 0;
+    is_partial = is_partial || tally.gaps > 0 || tally.silently_missing > 0;
     is_empty = false;
   }
   if (is_empty) say(context, "nothing was stated: the live feed states what it took, files that were loaded have no coverage");

@@ -122,6 +122,8 @@ TEST_F(CoveragePathTest, AGapIsSeenUntilItIsFilledWhereverTheStatementsAre) {
 }
 
 TEST_F(CoveragePathTest, GapsSaysWhatIsMissingAndEndsWithThree) {
+  take(1, 50);
+  take(56, 1'090);
   say(CoverageStatus::kObserved, 1, 50);
   say(CoverageStatus::kOpen, 51, 54, "asked for");
   say(CoverageStatus::kNotIssued, 55, 55);
@@ -143,12 +145,33 @@ TEST_F(CoveragePathTest, GapsSaysWhatIsMissingAndEndsWithThree) {
   EXPECT_EQ(k2({"gaps", "--since", "2021-01-08T00:02:00Z", "-o", "csv"}).exit_code, kExitOk);
   EXPECT_EQ(k2({"gaps", "--since", "nonsense"}).exit_code, kExitUsage);
 
+  take(51, 54);
   say(CoverageStatus::kBackfilled, 51, 54);
   ASSERT_TRUE(ingest_->flush());
   const Ran healed = k2({"gaps", "BTCUSDT", "-o", "json"});
   EXPECT_EQ(healed.exit_code, kExitOk);
   EXPECT_THAT(healed.talk, HasSubstr("binance BTCUSDT trades: complete, ids 1 to 1090"));
   EXPECT_EQ(Json::parse(healed.output).size(), 1u);
+}
+
+TEST_F(CoveragePathTest, AHoleThatNobodyStatedIsSeenInThePositions) {
+  take(1, 50);
+  say(CoverageStatus::kObserved, 1, 50);
+  take(55, 90);
+  take(100, 110);
+  say(CoverageStatus::kNotIssued, 91, 93);
+  say(CoverageStatus::kObserved, 55, 90);
+  ASSERT_TRUE(ingest_->flush());
+  const Ran killed = k2({"gaps", "-o", "csv"});
+  EXPECT_EQ(killed.exit_code, kExitPartial);
+  EXPECT_THAT(killed.talk, HasSubstr("trades: 10 missing and not stated yet, ids 1 to 93"));
+  take(51, 54);
+  take(94, 99);
+  ASSERT_TRUE(ingest_->flush());
+  const Ran healed = k2({"gaps", "-o", "csv"});
+  EXPECT_EQ(healed.exit_code, kExitOk);
+  EXPECT_THAT(healed.talk, HasSubstr("no gap known"));
+  EXPECT_THAT(healed.talk, HasSubstr("4 of which nothing was stated"));
 }
 
 TEST_F(CoveragePathTest, AQueryCanSayWhetherItIsComplete) {
