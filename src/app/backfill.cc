@@ -176,6 +176,7 @@ struct Backfill::Impl {
   std::vector<std::string> position_names;  // taken and settled of each source in turn
   bool has_looked_back = false;
   bool is_log_there = false;  // at the last look
+  int64_t trades_shed_seen = 0;
   int64_t next_poll_us = 0;
   int64_t next_clock_check_us = 0;
 
@@ -305,6 +306,11 @@ Status Backfill::Impl::poll() {
     has_looked_back = true;
   }
   K2_TRY(const std::vector<Position> positions, log.positions(position_names));
+  // What was shed is a hole only when something follows it, which a quiet symbol does not do.
+  if (const int64_t shed = ingest.counts().trades_shed; shed != trades_shed_seen) {
+    trades_shed_seen = shed;
+    for (size_t i = 0; i < sources.size(); ++i) filler.check_tail(i, monotonic_us());
+  }
   for (size_t i = 0; i < sources.size(); ++i) {
     Source& source = sources[i];
     const Position& taken = positions[2 * i];

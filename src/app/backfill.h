@@ -56,7 +56,8 @@ class Backfill {
   Backfill(const Backfill&) = delete;
   Backfill& operator=(const Backfill&) = delete;
 
-  /// A line that carries these symbols is up, and none carried them in the moment before.
+  /// A line that carries these symbols is up: what they did before is looked at. (Also where another line carried them; it may be replaced
+  /// because it had fallen silent.)
   void line_up(std::string_view exchange, const std::vector<std::string>& symbols);
   /// The first trade of that symbol that a line delivered.
   void arrived(std::string_view exchange, std::string_view symbol, int64_t id);

@@ -45,7 +45,7 @@ class BackfillTest : public testing::Test {
 
   void start_exchange(SimOptions options = {}) {
     options.symbols = {"BTCUSDT"};
-    options.trades_per_second = 200;
+    options.trades_per_second = 500;
     sim_ = SimExchange::start(options).value();
     config_.data_dir = dir_;
     config_.binance.symbols = {"BTCUSDT"};
@@ -54,7 +54,8 @@ class BackfillTest : public testing::Test {
   }
   void start_feed() {
     ingest_ = std::make_unique<Ingest>(*log_, *log_);
-    auto source = BinanceSource::start(config_, *ingest_, {.log = log_.get()});
+    auto source = BinanceSource::start(
+        config_, *ingest_, {.log = log_.get(), .gap_policy = {.grace_us = 200'000, .confirm_after_us = 500'000}, .gap_poll_us = 50'000});
     ASSERT_TRUE(source) << source.error().message;
     source_ = *std::move(source);
   }
@@ -67,9 +68,9 @@ class BackfillTest : public testing::Test {
   /// Looks until `is_so`, for 20 s at most.
   template <class Condition>
   ::testing::AssertionResult soon(Condition is_so) {
-    for (int i = 0; i < 400; ++i) {
+    for (int i = 0; i < 1000; ++i) {
       if (is_so()) return ::testing::AssertionSuccess();
-      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
     return ::testing::AssertionFailure() << "not within 20 s";
   }

@@ -83,8 +83,11 @@ BinanceFeedOptions feed_options(const BinanceConfig& config) {
   return options;
 }
 
-Backfill::Options backfill_options(const BinanceConfig& config, const TlsTrust& trust, std::shared_ptr<const InstrumentTable> instruments) {
+Backfill::Options backfill_options(const BinanceConfig& config, const BinanceSource::Options& source, const TlsTrust& trust,
+                                   std::shared_ptr<const InstrumentTable> instruments) {
   Backfill::Options options;
+  options.policy = source.gap_policy;
+  options.poll_us = source.gap_poll_us;
   options.symbols = config.symbols;
   options.rest_endpoints = config.rest_endpoints;
   options.http.trust = trust;
@@ -267,11 +270,11 @@ Result<std::unique_ptr<BinanceSource>> BinanceSource::start(const Config& config
   auto impl = std::make_unique<Impl>();
   impl->sink = std::make_unique<FrameIngest>(ingest, table, std::move(options.on_failure));
   if (options.log != nullptr) {
-    impl->backfill = std::make_unique<Backfill>(*options.log, ingest, backfill_options(config.binance, trust, table));
+    impl->backfill = std::make_unique<Backfill>(*options.log, ingest, backfill_options(config.binance, options, trust, table));
     impl->sink->set_backfill(impl->backfill.get());
     feed.on_live = [backfill = impl->backfill.get()](const BinanceLineUp& line) {
       const auto url = parse_url(line.endpoint);
-      if (!line.is_covered) backfill->line_up(binance_exchange_of_host(url ? url->host : ""), line.symbols);
+      backfill->line_up(binance_exchange_of_host(url ? url->host : ""), line.symbols);
     };
   }
   feed.on_exhausted = [sink = impl->sink.get()](const std::string& why) { sink->fail({ErrorKind::kUnavailable, why}); };

@@ -20,6 +20,8 @@ class BinanceSource {
  public:
   struct Options {
     const Log* log = nullptr;                // ingest's, for the gaps; outlives the source. Without it none are looked for.
+    GapPolicy gap_policy;                    // but for what the configuration says
+    int64_t gap_poll_us = 1'000'000;
     TlsTrust trust;                          // beside the configured ca_file
     std::function<void()> on_failure;        // ingest has failed for good; called at most once, from a connection's thread
   };
