@@ -107,7 +107,9 @@ struct Backfill::Impl {
     Exchange* exchange = nullptr;
     std::string symbol;
     std::string currency;
-    int64_t versions = -1;  // of both positions as last read
+    int64_t versions = -1;  // of both positions as last read, added up
+    bool has_line = false;  // had one since the start
+    int64_t last_stated = -1;  // highest id that any statement of an earlier life speaks of
     SequenceRanges taken;
     SequenceRanges settled;
     SequenceRanges received;  // by the feed, and not yet stated
@@ -173,7 +175,6 @@ struct Backfill::Impl {
   GapFiller filler;
   std::vector<Source> sources;  // by the filler's index
   std::map<std::pair<std::string, std::string>, size_t, std::less<>> index;
-  std::vector<std::string> position_names;  // taken and settled of each source in turn
   bool has_looked_back = false;
   bool is_log_there = false;  // at the last look
   int64_t trades_shed_seen = 0;
@@ -201,8 +202,6 @@ Backfill::Impl::Impl(const Log& l, Ingest& i, Options o) : log(l), ingest(i), op
       source.exchange = &exchange;
       source.symbol = symbol;
       source.currency = instrument != nullptr ? instrument->quote_currency : "";
-      position_names.push_back(event_source(name, symbol, Channel::kTrades));
-      position_names.push_back(settled_source(name, symbol, Channel::kTrades));
     }
   }
 }
@@ -225,7 +224,10 @@ void Backfill::Impl::take_messages() {
 
 void Backfill::Impl::take(const LineUp& line) {
   for (const std::string& symbol : line.symbols)
-    if (const size_t* source = find(line.exchange, symbol)) filler.check_tail(*source, monotonic_us());
+    if (const size_t* source = find(line.exchange, symbol)) {
+      sources[*source].has_line = true;
+      filler.check_tail(*source, monotonic_us());
+    }
   next_poll_us = 0;
 }
 
@@ -295,6 +297,7 @@ void Backfill::Impl::adopt_open(const CoverageState& stated) {
   for (const auto& [whose, ranges] : stated) {
     const size_t* source = find(whose.exchange, whose.symbol);
     if (source == nullptr || whose.channel != channel_name(Channel::kTrades)) continue;
+    if (!ranges->empty()) sources[*source].last_stated = ranges->back().last;
     for (const CoverageRange& range : *ranges)
       if (range.status == CoverageStatus::kOpen) filler.adopt(*source, {range.first, range.last}, monotonic_us());
   }
@@ -305,21 +308,34 @@ Status Backfill::Impl::poll() {
     K2_RETURN_IF_ERROR(look_back());
     has_looked_back = true;
   }
-  K2_TRY(const std::vector<Position> positions, log.positions(position_names));
   // What was shed is a hole only when something follows it, which a quiet symbol does not do.
   if (const int64_t shed = ingest.counts().trades_shed; shed != trades_shed_seen) {
     trades_shed_seen = shed;
     for (size_t i = 0; i < sources.size(); ++i) filler.check_tail(i, monotonic_us());
   }
+  // Sources of an exchange that was never connected to stand still; they are looked at once.
+  std::vector<size_t> looked_at;
+  std::vector<std::string> names;
   for (size_t i = 0; i < sources.size(); ++i) {
-    Source& source = sources[i];
+    if (sources[i].versions == 0 && !sources[i].has_line) continue;
+    looked_at.push_back(i);
+    names.push_back(event_source(sources[i].exchange->name, sources[i].symbol, Channel::kTrades));
+    names.push_back(settled_source(sources[i].exchange->name, sources[i].symbol, Channel::kTrades));
+  }
+  K2_TRY(const std::vector<Position> positions, log.positions(names));
+  for (size_t i = 0; i < looked_at.size(); ++i) {
+    Source& source = sources[looked_at[i]];
     const Position& taken = positions[2 * i];
     const Position& settled = positions[2 * i + 1];
     if (taken.version + settled.version == source.versions) continue;
     K2_TRY(source.taken, SequenceRanges::parse(taken.value));
     K2_TRY(source.settled, SequenceRanges::parse(settled.value));
+    const bool is_first_look = source.versions < 0;
     source.versions = taken.version + settled.version;
-    filler.observe(i, source.taken, source.settled, monotonic_us());
+    filler.observe(looked_at[i], source.taken, source.settled, monotonic_us());
+    // What the process before took and had no time to state.
+    if (is_first_look && source.last_stated >= 0 && source.taken.last().value_or(0) > source.last_stated)
+      source.received.insert({source.last_stated + 1, *source.taken.last()});
   }
   return {};
 }

@@ -214,5 +214,31 @@ TEST_F(BackfillTest, AGapStatedAsOpenIsClosedByTheNextLife) {
             1);
 }
 
+TEST_F(BackfillTest, WhatALifeTookAndHadNoTimeToStateIsStatedByTheNext) {
+  start_exchange();
+  start_feed();
+  let_trade(50);
+  stop_feed();
+  {
+    Ingest dying(*log_, *log_);  // takes three more, and ends without a word
+    const int64_t next = *position("binance/BTCUSDT/trades").last() + 1;
+    for (int64_t id = next; id < next + 3; ++id) {
+      Trade trade = records<Trade>(kTrades, decode_trade).back();
+      trade.message_id = MessageIdMaker("binance", "BTCUSDT", "trades").make(id);
+      trade.trade_id = std::to_string(id);
+      trade.source_sequence = id;
+      ASSERT_TRUE(dying.put(trade));
+      ASSERT_TRUE(dying.flush());
+    }
+  }
+  const int64_t last = *position("binance/BTCUSDT/trades").last();
+  start_feed();
+  EXPECT_TRUE(soon([&] {
+    return std::ranges::any_of(records<Coverage>(kCoverage, decode_coverage), [&](const Coverage& row) {
+      return row.status == CoverageStatus::kObserved && row.first_sequence <= last - 2 && row.last_sequence >= last;
+    });
+  }));
+}
+
 }  // namespace
 }  // namespace k2
