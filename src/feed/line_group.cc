@@ -92,7 +92,10 @@ void LineGroup::decide(Slot& slot, int64_t now_us) {
 }
 
 std::optional<ReplaceReason> LineGroup::reason_to_replace(Slot& slot, int64_t now_us) {
-  if (slot.line.is_shutdown_announced && now_us - slot.line.live_since_us >= policy_.shutdown_hold_us) return ReplaceReason::kShutdown;
+  if (slot.line.is_shutdown_announced && now_us >= slot.shutdown_held_until_us) {
+    slot.shutdown_held_until_us = now_us + policy_.shutdown_hold_us;
+    return ReplaceReason::kShutdown;
+  }
   if (now_us >= slot.line.replace_at_us) return ReplaceReason::kAge;
   if (now_us >= slot.quiet_look_us) {
     slot.quiet_look_us = now_us + kQuietLookUs;
@@ -115,7 +118,7 @@ int64_t LineGroup::due_us(const Slot& slot) const {
   if (slot.line.live_since_us == INT64_MAX) return INT64_MAX;
   int64_t due = std::min(slot.line.replace_at_us, slot.failback_at_us);
   if (policy_.quiet.enabled && stream_count_ > 0) due = std::min(due, slot.quiet_look_us);
-  if (slot.line.is_shutdown_announced) due = std::min(due, slot.line.live_since_us + policy_.shutdown_hold_us);
+  if (slot.line.is_shutdown_announced) due = std::min(due, slot.shutdown_held_until_us);
   return due;
 }
 

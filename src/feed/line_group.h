@@ -9,8 +9,7 @@
 //     '---- successor of a failback fails: tried again later -------'          '--- line ends first: the successor goes on as the line
 //
 // Both carry the same streams meanwhile; who takes what they carry drops what came twice, by id.
-// - shutdown: the venue said so on that line. A line younger than shutdown_hold_us waits for that age first: no storm against a venue that says so
-//   to each new connection.
+// - shutdown: the venue said so on that line. Once in shutdown_hold_us at most: no storm against a venue that says so to each new connection.
 // - age: replace_after_us (the venue cuts at 24 h), up to replace_jitter of it earlier, by chance, so that lines do not all go at once.
 // - quiet: feed/quiet_watch.h.
 // - failback: the line has been on another endpoint than the first for failback_after_us. The successor is tried on the first.
@@ -37,7 +36,7 @@ struct LineGroupPolicy {
   double replace_jitter = 0.05;
   int64_t failback_after_us = 600'000'000;  // 0: never
   int64_t overlap_us = 5'000'000;  // the successor is live for so long before the old line is dropped
-  int64_t shutdown_hold_us = 30'000'000;
+  int64_t shutdown_hold_us = 30'000'000;  // between two replacements of a slot's line because of announced shutdowns
 };
 
 enum class ReplaceReason { kShutdown, kAge, kQuiet, kFailback };
@@ -118,6 +117,7 @@ class LineGroup {
     QuietWatch watch;
     int64_t quiet_look_us = INT64_MIN;  // when to look next
     int64_t failback_at_us = INT64_MAX;
+    int64_t shutdown_held_until_us = INT64_MIN;
   };
 
   Line new_line(size_t endpoint);

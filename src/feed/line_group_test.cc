@@ -188,6 +188,14 @@ TEST(LineGroup, AnAnnouncedShutdownBringsTheSuccessorUpBeforeTheLineGoes) {
   EXPECT_EQ(world.attempts.size(), 2u);
 }
 
+TEST(LineGroup, AnAnnouncementOnAYoungLineIsActedUponAtOnce) {
+  World world;
+  world.run_until(2 * kSecond);
+  world.announce_shutdown();
+  world.run_for(kSecond);
+  EXPECT_EQ(world.open(), 2u);
+}
+
 TEST(LineGroup, AVenueThatAnnouncesShutdownToEachNewConnectionIsNotStormed) {
   World world;
   for (int i = 0; i < 600; ++i) {
