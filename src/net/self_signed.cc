@@ -43,22 +43,26 @@ bool add_extension(X509* certificate, int nid, const std::string& value) {
   return extension && X509_add_ext(certificate, extension.get(), -1) == 1;
 }
 
-bool set_serial(X509* certificate) {
+// A serial number, and a name of its own: a verifier that trusts several authorities of one name takes the first for all of them.
+bool set_serial_and_name(X509* certificate) {
   uint64_t serial = 0;
   if (RAND_bytes(reinterpret_cast<unsigned char*>(&serial), sizeof serial) != 1) return false;
-  return ASN1_INTEGER_set_uint64(X509_get_serialNumber(certificate), serial >> 1) == 1;
+  const std::string name = "k2 self-signed " + std::to_string(serial);
+  X509_NAME* subject = X509_get_subject_name(certificate);
+  return ASN1_INTEGER_set_uint64(X509_get_serialNumber(certificate), serial >> 1) == 1 &&
+         X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(name.c_str()), -1, -1, 0) == 1 &&
+         X509_set_issuer_name(certificate, subject) == 1;
 }
 
 Certificate make_certificate(EVP_PKEY* key, const std::vector<std::string>& names, int days) {
   Certificate certificate(X509_new());
   if (!certificate) return nullptr;
   X509* x509 = certificate.get();
-  X509_NAME* subject = X509_get_subject_name(x509);
   const bool is_made =
-      X509_set_version(x509, X509_VERSION_3) == 1 && set_serial(x509) && X509_gmtime_adj(X509_getm_notBefore(x509), -3600) != nullptr &&
+      X509_set_version(x509, X509_VERSION_3) == 1 && set_serial_and_name(x509) &&
+      X509_gmtime_adj(X509_getm_notBefore(x509), -3600) != nullptr &&
       X509_gmtime_adj(X509_getm_notAfter(x509), 86'400L * days) != nullptr && X509_set_pubkey(x509, key) == 1 &&
-      X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, reinterpret_cast<const unsigned char*>("k2 self-signed"), -1, -1, 0) == 1 &&
-      X509_set_issuer_name(x509, subject) == 1 && add_extension(x509, NID_basic_constraints, "critical,CA:TRUE") &&
+      add_extension(x509, NID_basic_constraints, "critical,CA:TRUE") &&
       add_extension(x509, NID_key_usage, "critical,digitalSignature,keyCertSign") && add_extension(x509, NID_ext_key_usage, "serverAuth") &&
       add_extension(x509, NID_subject_alt_name, subject_alternative_names(names)) && X509_sign(x509, key, EVP_sha256()) > 0;
   return is_made ? std::move(certificate) : nullptr;
