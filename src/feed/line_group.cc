@@ -73,7 +73,7 @@ LineAction LineGroup::next(int64_t now_us) {
     if (slot.successor) ask(slot.successor->line, &slot);
     if (!is_stopped_) until_us = std::min(until_us, due_us(slot));
   }
-  return found ? *std::move(found) : LineAction{0, SessionWait{until_us}};
+  return found ? *std::move(found) : LineAction{0, SessionWait{std::max(until_us, now_us)}};
 }
 
 void LineGroup::decide(Slot& slot, int64_t now_us) {
