@@ -1,5 +1,6 @@
 // k2 sim.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 
 #include "app/command.h"
@@ -19,7 +20,25 @@ struct SimFlags {
   std::string ping_interval = "20s";
 };
 
+std::string fault_help() {
+  std::string text =
+      "--fault KIND[:SETTING=VALUE,...], with settings symbol, path (of REST), probability, at_trade, duration, count, clients, delay, "
+      "value\n";
+  constexpr size_t kNameWidth = 17;
+  for (const FaultInfo& info : fault_table()) {
+    std::string name(info.name);
+    name.resize(kNameWidth, ' ');
+    text.append("  ").append(name).append(info.doc).append("
+");
+  }
+  return text;
+}
+
 Result<int> run_sim(const CommandContext& context, SimFlags flags) {
+  if (std::ranges::find(flags.faults, "help") != flags.faults.end()) {
+    std::fputs(fault_help().c_str(), stdout);
+    return kExitOk;
+  }
   std::signal(SIGPIPE, SIG_IGN);
   StopSignal stop;
   flags.options.tls = !flags.plain;
@@ -42,14 +61,6 @@ Result<int> run_sim(const CommandContext& context, SimFlags flags) {
   for (const auto& [name, count] : counts.faults)
     if (count > 0) say(context, "fault " + name + ": " + with_commas(static_cast<int64_t>(count)) + " times");
   return kExitOk;
-}
-
-std::string fault_help() {
-  std::string text =
-      "what is to go wrong, as KIND or KIND:SETTING=VALUE,...; may be given several times. Settings: symbol, path (of REST), "
-      "probability, at_trade, duration, count, clients, delay, value. While it runs: POST /sim/faults. Kinds:";
-  for (const FaultInfo& info : fault_table()) text += "\n  " + std::string(info.name) + ": " + std::string(info.doc);
-  return text;
 }
 
 }  // namespace
@@ -84,7 +95,9 @@ void add_sim_command(CommandLine& commands) {
   sim->add_option("--speed", options.speed, "times as fast; 0: without any pause")->capture_default_str()->check(CLI::Range(0.0, 1e9));
   sim->add_flag("--loop", options.loop, "begin the file again and again");
   sim->add_option("--max-trades", options.trades_max, "per symbol, then the market is quiet; 0: no end")->capture_default_str();
-  sim->add_option("--fault", flags->faults, fault_help())->take_all()->type_name("FAULT");
+  sim->add_option("--fault", flags->faults, "what is to go wrong, KIND or KIND:SETTING=VALUE,...; once or more; \"help\" lists them")
+      ->take_all()
+      ->type_name("FAULT");
   sim->add_option("--day", flags->day, "a WebSocket older than this is closed")->capture_default_str()->type_name("DURATION");
   sim->add_option("--weight-limit", options.weight_per_minute_max, "REST's request weight a minute; more is answered with 429; 0: no limit")
       ->capture_default_str();
