@@ -28,8 +28,7 @@ std::string fault_help() {
   for (const FaultInfo& info : fault_table()) {
     std::string name(info.name);
     name.resize(kNameWidth, ' ');
-    text.append("  ").append(name).append(info.doc).append("
-");
+    text.append("  ").append(name).append(info.doc).append("\n");
   }
   return text;
 }
