@@ -74,17 +74,22 @@ int say_complete(const Completeness& found) {
   return kExitPartial;
 }
 
+/// What fits a screen; the other formats have all columns.
+std::vector<std::string> table_columns(Channel channel) {
+  if (channel == Channel::kQuotes)
+    return {"timestamp", "exchange", "symbol", "bid_price", "bid_quantity", "ask_price", "ask_quantity", "currency"};
+  return {"timestamp", "exchange", "symbol", "side", "price", "quantity", "currency", "trade_id"};
+}
+
 Result<int> query_events(const CommandContext& context, Channel channel, const QueryFlags& flags) {
   auto query = event_query(channel, flags);
   if (!query) return usage_error(query.error().message);
-  const bool is_screenful = output_format(context) == Format::kTable && !query->limit;
+  const bool is_table = output_format(context) == Format::kTable;
+  const bool is_screenful = is_table && !query->limit;
+  if (is_table && query->columns.empty()) query->columns = table_columns(channel);
   if (is_screenful) {
     query->limit = kTableRows;
     query->order = EventOrder::kNewestFirst;
-    if (query->columns.empty() && channel == Channel::kTrades)
-      query->columns = {"timestamp", "exchange", "symbol", "side", "price", "quantity", "currency", "trade_id"};
-    if (query->columns.empty())
-      query->columns = {"timestamp", "exchange", "symbol", "bid_price", "bid_quantity", "ask_price", "ask_quantity", "currency"};
   }
   K2_TRY(const QuerySources sources, QuerySources::open(context, flags.read_token));
   K2_TRY(const auto result, sources.engine->events(*query, sources.cut));

@@ -57,10 +57,11 @@ void add_up_commands(CommandLine& commands) {
 
   CLI::App* group = commands.add_group(commands.root(), "feed", "Record an exchange into the log",
                                        {"k2 feed binance", "k2 feed binance --symbols BTCUSDT,ETHUSDT"});
-  CLI::App* feed = commands.add(*group, "binance", "Trades of Binance's WebSocket streams",
-                                {"k2 feed binance", "k2 feed binance --symbols BTCUSDT,ETHUSDT,SOLUSDT",
-                                 "k2 feed binance --endpoint wss://127.0.0.1:9443 --ca-file k2-sim-ca.pem   # from k2 sim"},
-                                [](CommandContext& context) { return run_node(context, {.feed = true}); });
+  CLI::App* feed = commands.add(
+      *group, "binance", "Trades of Binance's WebSocket streams",
+      {"k2 feed binance", "k2 feed binance --symbols BTCUSDT,ETHUSDT,SOLUSDT",
+       "k2 feed binance --endpoint wss://127.0.0.1:9443 --rest-endpoint https://127.0.0.1:9443 --ca-file k2-sim-ca.pem   # k2 sim"},
+      [](CommandContext& context) { return run_node(context, {.feed = true}); });
   add_feed_flags(commands, *feed);
 
   CLI::App* serve = commands.add(

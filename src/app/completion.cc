@@ -106,9 +106,7 @@ complete -F _k2 k2
 
 // --- zsh -----------------------------------------------------------------------------------------------------------------------------
 
-std::string zsh_text(const std::string& text) {
-  return escaped(text, "[]:\\");
-}
+std::string zsh_text(const std::string& text) { return escaped(text, "[]:\\"); }
 
 /// The end of a specification for _arguments: ":name:what to offer".
 std::string zsh_value(const CommandOption& option) {
