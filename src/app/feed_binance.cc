@@ -16,6 +16,7 @@
 #include "codec/binance.h"
 #include "codec/binance_info.h"
 #include "feed/binance_rest.h"
+#include "market/coverage.h"
 #include "net/url.h"
 
 namespace k2 {
@@ -124,7 +125,7 @@ class FrameIngest final : public FrameSink {
     Line& line = line_of(frame);
     const Status parsed = frame.is_text ? line.parser.parse(frame.bytes, frame.received, line.frame)
                                         : make_error(ErrorKind::kInvalidInput, "a binary message, which this stream does not have");
-    const Status put = parsed ? take(line) : bury(frame, parsed.error().message);
+    const Status put = parsed ? take(line, frame) : bury(frame, parsed.error().message);
     if (!put) fail(put.error());
   }
 
@@ -152,6 +153,10 @@ class FrameIngest final : public FrameSink {
     TimestampUs first_time;
     TimestampUs last_time;
   };
+  struct Newest {
+    int64_t id = 0;
+    TimestampUs time;
+  };
   struct Line {
     Line(std::shared_ptr<const InstrumentTable> instruments, std::string_view given)
         : parser(std::move(instruments), given),
@@ -173,7 +178,7 @@ class FrameIngest final : public FrameSink {
     return parsers_.try_emplace(frame.connection_id, instruments_, binance_exchange_of_host(url ? url->host : "")).first->second;
   }
 
-  Status take(Line& line) {
+  Status take(Line& line, const RawFrame& raw) {
     const BinanceFrame& frame = line.frame;
     switch (frame.kind) {
       case BinanceFrame::Kind::kTrade:
@@ -181,6 +186,7 @@ class FrameIngest final : public FrameSink {
           line.latency.observe(static_cast<double>(std::max<int64_t>(0, frame.trade.ingestion_timestamp.us - frame.event_time.us)) * 1e-6);
         K2_RETURN_IF_ERROR(ingest_.put(frame.trade));
         if (backfill_ != nullptr) note(line, frame.trade);
+        if (contradicts(line.exchange, frame.trade)) return bury_contradiction(line.exchange, raw);
         return {};
       case BinanceFrame::Kind::kQuote: return ingest_.put(frame.quote, Numbering::kRising);
       case BinanceFrame::Kind::kReply:
@@ -193,6 +199,26 @@ class FrameIngest final : public FrameSink {
         return {};
     }
     return {};
+  }
+
+  // A venue counts its trades up. One that comes with no higher id than the newest and happened after it says that ids begin again: it is put like any
+  // other, but ingest will take it for a duplicate where that id was taken before. So it is kept as a dead letter as well.
+  bool contradicts(std::string_view exchange, const Trade& trade) {
+    const int64_t id = *trade.source_sequence;
+    const std::scoped_lock lock(newest_mutex_);
+    const auto [at, is_first] = newest_.try_emplace(event_source(exchange, trade.symbol, Channel::kTrades), Newest{id, trade.timestamp});
+    Newest& newest = at->second;
+    if (!is_first && id <= newest.id) return trade.timestamp > newest.time;
+    newest = {id, trade.timestamp};
+    return false;
+  }
+
+  Status bury_contradiction(const std::string& exchange, const RawFrame& raw) {
+    metrics()
+        .counter("k2_feed_id_conflicts_total", "Trades with a lower id and a later time than the newest: the venue's ids begin again.",
+                 {{"exchange", exchange}})
+        .add();
+    return bury(raw, "a lower trade id than the newest, at a later time: the venue's ids seem to begin again; stored if this id was new");
   }
 
   void note(Line& line, const Trade& trade) {
@@ -245,6 +271,8 @@ class FrameIngest final : public FrameSink {
   mutable std::mutex mutex_;
   std::map<uint64_t, Line> parsers_;  // a Line is used by its connection's thread alone
   std::optional<Error> failure_;
+  std::mutex newest_mutex_;
+  std::unordered_map<std::string, Newest> newest_;  // by source: the highest id that came
 };
 
 }  // namespace

@@ -253,7 +253,6 @@ def test_a_wrong_certificate_is_refused_for_good(start, data_dir, tmp_path, kind
 # --- what cannot be told from a repetition by its id alone ------------------------------------------------------------------
 
 
-@pytest.mark.xfail(reason="k2 knows a duplicate by its id alone", strict=True)
 def test_ids_that_begin_again_are_not_lost_in_silence(start, data_dir, tmp_path):
     """A trade whose id was taken, with other values, is no duplicate: it is kept among the dead letters, and counted."""
     market = exchanges.start_sim(start, tmp_path, "--symbols", ",".join(SYMBOLS), "--rate", str(RATE), "--max-trades", str(TRADES),
