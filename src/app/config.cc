@@ -62,7 +62,8 @@ ConfigKey duration_key(std::string_view name, std::string_view doc, At at, int64
           [at, at_least_us](Config& config, const Texts& texts) -> Status {
             K2_TRY(const int64_t us, parse_duration_us(texts.front()));
             if (us < at_least_us)
-              return make_error(ErrorKind::kInvalidInput, "\"" + texts.front() + "\" is too short: " + duration_text(at_least_us) + " at least");
+              return make_error(ErrorKind::kInvalidInput,
+                                "\"" + texts.front() + "\" is too short: " + duration_text(at_least_us) + " at least");
             at(config) = us;
             return {};
           },
@@ -177,7 +178,8 @@ std::vector<ConfigKey> make_keys() {
                    K2_AT(binance.replace_after_us)),
       duration_key("binance.failback_after", "time on another endpoint before the first is tried again; 0s: never",
                    K2_AT(binance.failback_after_us)),
-      duration_key("binance.backoff_first", "wait after a failure to connect; doubles with each in a row", K2_AT(binance.backoff_first_us), kBackoffMinUs),
+      duration_key("binance.backoff_first", "wait after a failure to connect; doubles with each in a row", K2_AT(binance.backoff_first_us),
+                   kBackoffMinUs),
       duration_key("binance.backoff_max", "the longest such wait", K2_AT(binance.backoff_max_us), kBackoffMinUs),
       count_key("binance.attempts_max", "failures in a row before the next endpoint", 1, 1000, K2_AT(binance.attempts_max)),
       count_key("binance.rounds_max", "times through all endpoints in vain before on_exhausted = \"exit\" does so", 1, 1000,
