@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <optional>
+#include <thread>
 
 #include "base/crash_point.h"
 #include "base/logging.h"
@@ -352,7 +353,22 @@ Status Archive::run(std::stop_token stop) {
     next_wait_us = backoff_us;
     backoff_us = std::min(backoff_us * 2, impl_->options.backoff_max_us);
   }
-  return catch_up({});
+  return catch_up_in_time();
+}
+
+Status Archive::catch_up_in_time() {
+  std::stop_source enough;
+  const std::jthread timer([&](std::stop_token caught_up) {
+    std::mutex mutex;
+    std::condition_variable_any over;
+    std::unique_lock lock(mutex);
+    over.wait_for(lock, caught_up, std::chrono::microseconds(impl_->options.stop_within_us), [] { return false; });
+    enough.request_stop();
+  });
+  const Status done = catch_up(enough.get_token());
+  if (done || done.error().kind != ErrorKind::kCancelled) return done;
+  log_warning("archive_stopped_behind", {{"reason", "the backlog is longer than a stop may take; the log keeps it for the next run"}});
+  return {};
 }
 
 ArchiveStatus Archive::status() const {

@@ -35,17 +35,18 @@ struct ArchiveOptions {
   int64_t backoff_first_us = 200'000;                // after a failed commit; doubles up to backoff_max_us
   int64_t backoff_max_us = 10'000'000;
   int64_t give_up_after_us = 60'000'000;             // catch_up() alone: how long storage may be away
+  int64_t stop_within_us = 30'000'000;  // run(), told to stop: what is not committed by then stays in the log for the next run
 };
 
 struct ArchiveStatus {
   struct Table {
     std::string name;
-    int64_t committed_rows = 0;      // by this archive
+    int64_t committed_rows = 0;  // by this archive
     int64_t commits = 0;
-    int64_t committed_offset = 0;    // sum of next offsets over the table's partitions
-    int64_t end_offset = 0;          // the same of the log, when last looked at
-    int64_t last_commit_us = 0;      // wall clock; 0: none by this archive
-    std::string last_error;          // empty since the last success
+    int64_t committed_offset = 0;  // sum of next offsets over the table's partitions
+    int64_t end_offset = 0;  // the same of the log, when last looked at
+    int64_t last_commit_us = 0;  // wall clock; 0: none by this archive
+    std::string last_error;  // empty since the last success
   };
   std::vector<Table> tables;
 };
@@ -63,13 +64,15 @@ class Archive {
   /// Cancelled: `stop`; what is committed stays.
   [[nodiscard]] Status catch_up(std::stop_token stop);
 
-  /// Commits every commit_interval_us, or sooner where rows_max wait, until `stop`; then catches up and returns. Failed commits are
-  /// tried again for ever, loudly; only Corrupt ends it.
+  /// Commits every commit_interval_us, or sooner where rows_max wait, until `stop`; then catches up, as far as stop_within_us allows, and
+  /// returns. Failed commits are tried again for ever, loudly; only Corrupt ends it.
   [[nodiscard]] Status run(std::stop_token stop);
 
   [[nodiscard]] ArchiveStatus status() const;
 
  private:
+  Status catch_up_in_time();
+
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

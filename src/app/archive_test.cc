@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "app/ingest.h"
+#include "base/logging.h"
 #include "base/uuid.h"
 #include "codec/avro.h"
 #include "codec/schemas.h"
@@ -249,6 +250,21 @@ TEST_F(ArchiveTest, TheLoopGoesOnUntilStoppedAndThenCatchesUp) {
   EXPECT_EQ(rows(), 100);
   EXPECT_EQ(archive.status().tables.front().committed_offset, 100);
   expect_sound();
+}
+
+TEST_F(ArchiveTest, ABacklogTooLongForAStopIsLeftForTheNextRun) {
+  set_log_level(LogLevel::kOff);
+  put(1, 200);
+  options_.rows_max = 1;
+  options_.stop_within_us = 1;
+  std::stop_source stop;
+  stop.request_stop();
+  ASSERT_TRUE(Archive(*log_, *log_, *lake_, options_).run(stop.get_token()));
+  EXPECT_LT(lake_->load("trades_v2").value()->record_count, 200);
+  options_.rows_max = 500;
+  ASSERT_TRUE(Archive(*log_, *log_, *lake_, options_).catch_up({}));
+  EXPECT_EQ(lake_->load("trades_v2").value()->record_count, 200);
+  set_log_level(LogLevel::kInfo);
 }
 
 TEST_F(ArchiveTest, TheLogIsTrimmedOnlyBelowWhatTheTablesHave) {

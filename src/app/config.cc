@@ -55,6 +55,7 @@ std::string duration_text(int64_t us) {
 }
 
 constexpr int64_t kBackoffMinUs = 1'000;
+constexpr int64_t kConfirmMinUs = 100'000;  // two answers at once are one
 
 template <class At>
 ConfigKey duration_key(std::string_view name, std::string_view doc, At at, int64_t at_least_us = 0) {
@@ -192,7 +193,7 @@ std::vector<ConfigKey> make_keys() {
       count_key("binance.backfill_weight_per_minute", "request weight spent on it; the venue allows 6000 an address", 25, 6000,
                 K2_AT(binance.backfill_weight_per_minute)),
       duration_key("binance.backfill_confirm_after", "time between two answers of the venue that have to agree on what was not issued",
-                   K2_AT(binance.backfill_confirm_after_us)),
+                   K2_AT(binance.backfill_confirm_after_us), kConfirmMinUs),
       text_key("serve.listen", "HTTP: API, page, metrics", K2_AT(serve.listen)),
       text_key("serve.pg_listen", "PostgreSQL wire protocol (not served by this build)", K2_AT(serve.pg_listen)),
       text_key("query.memory_limit", "DuckDB's memory limit", K2_AT(query.memory_limit)),

@@ -10,6 +10,8 @@
 #include <unordered_map>
 
 #include "app/data_dir.h"
+#include "app/numbering_watch.h"
+#include "app/taken.h"
 #include "base/crash_point.h"
 #include "base/logging.h"
 #include "base/metrics.h"
@@ -25,6 +27,7 @@ namespace {
 constexpr int64_t kRestConnectTimeoutUs = 3'000'000;  // the venue's answer is welcome, its silence must not hold up the start
 constexpr int64_t kRestTimeoutUs = 10'000'000;
 constexpr int64_t kHandOverUs = 300 * kUsPerSecond;  // a stretch that goes on is told this often
+constexpr int64_t kStrangeQuotesKept = 1'000;  // as dead letters; all are counted
 constexpr const char* kDeadLetterSource = "dead_letter/feed/binance";
 
 uint64_t random_bits() {
@@ -108,6 +111,19 @@ class FrameIngest final : public FrameSink {
   FrameIngest(Ingest& ingest, std::shared_ptr<const InstrumentTable> instruments, std::function<void()> on_failure)
       : ingest_(ingest), instruments_(std::move(instruments)), on_failure_(std::move(on_failure)), next_letter_(random_bits()) {}
 
+  /// What the log has of these symbols already; before the first frame. A log that is away says nothing.
+  void learn_numbering(const Log& log, const std::vector<std::string>& symbols) {
+    std::vector<std::string> sources;
+    for (const std::string& symbol : symbols)
+      for (const std::string_view exchange : {kBinanceExchange, kBinanceUsExchange})
+        for (const Channel channel : {Channel::kTrades, Channel::kQuotes}) sources.push_back(event_source(exchange, symbol, channel));
+    const auto positions = log.positions(sources);
+    if (!positions) return;
+    const TimestampUs now = system_clock().now();
+    for (size_t i = 0; i < sources.size(); ++i)
+      if (const auto highest = highest_taken((*positions)[i].value)) numbering_.seed(sources[i], *highest, now);
+  }
+
   /// Who is told of each stretch received; before the first frame, and outlives the last.
   void set_backfill(Backfill* backfill) { backfill_ = backfill; }
 
@@ -153,10 +169,6 @@ class FrameIngest final : public FrameSink {
     TimestampUs first_time;
     TimestampUs last_time;
   };
-  struct Newest {
-    int64_t id = 0;
-    TimestampUs time;
-  };
   struct Line {
     Line(std::shared_ptr<const InstrumentTable> instruments, std::string_view given)
         : parser(std::move(instruments), given),
@@ -185,10 +197,17 @@ class FrameIngest final : public FrameSink {
         if (frame.event_time.us != 0)
           line.latency.observe(static_cast<double>(std::max<int64_t>(0, frame.trade.ingestion_timestamp.us - frame.event_time.us)) * 1e-6);
         K2_RETURN_IF_ERROR(ingest_.put(frame.trade));
+        if (numbering_.is_trade_strange(event_source(line.exchange, frame.trade.symbol, Channel::kTrades), *frame.trade.source_sequence,
+                                        frame.trade.timestamp))
+          return bury_strange(line.exchange, Channel::kTrades, raw);  // and nothing is said of its id, which may be another trade's
         if (backfill_ != nullptr) note(line, frame.trade);
-        if (contradicts(line.exchange, frame.trade)) return bury_contradiction(line.exchange, raw);
         return {};
-      case BinanceFrame::Kind::kQuote: return ingest_.put(frame.quote, Numbering::kRising);
+      case BinanceFrame::Kind::kQuote:
+        K2_RETURN_IF_ERROR(ingest_.put(frame.quote, Numbering::kRising));
+        if (numbering_.is_quote_strange(event_source(line.exchange, frame.quote.symbol, Channel::kQuotes), *frame.quote.source_sequence,
+                                        raw.received))
+          return bury_strange(line.exchange, Channel::kQuotes, raw);
+        return {};
       case BinanceFrame::Kind::kReply:
         if (frame.reply.is_error) refused(frame.reply);
         return {};
@@ -201,24 +220,15 @@ class FrameIngest final : public FrameSink {
     return {};
   }
 
-  // A venue counts its trades up. One that comes with no higher id than the newest and happened after it says that ids begin again: it is put like any
-  // other, but ingest will take it for a duplicate where that id was taken before. So it is kept as a dead letter as well.
-  bool contradicts(std::string_view exchange, const Trade& trade) {
-    const int64_t id = *trade.source_sequence;
-    const std::scoped_lock lock(newest_mutex_);
-    const auto [at, is_first] = newest_.try_emplace(event_source(exchange, trade.symbol, Channel::kTrades), Newest{id, trade.timestamp});
-    Newest& newest = at->second;
-    if (!is_first && id <= newest.id) return trade.timestamp > newest.time;
-    newest = {id, trade.timestamp};
-    return false;
-  }
-
-  Status bury_contradiction(const std::string& exchange, const RawFrame& raw) {
+  // Put like any other, but ingest takes it for a duplicate where its number was taken before. So it is kept as a dead letter as well: every trade, and of
+  // quotes, which follow each other much faster, the first ones.
+  Status bury_strange(const std::string& exchange, Channel channel, const RawFrame& raw) {
     metrics()
-        .counter("k2_feed_id_conflicts_total", "Trades with a lower id and a later time than the newest: the venue's ids begin again.",
-                 {{"exchange", exchange}})
+        .counter("k2_feed_id_conflicts_total", "Events whose ids say that the venue counts from the beginning again.",
+                 {{"exchange", exchange}, {"channel", std::string(channel_name(channel))}})
         .add();
-    return bury(raw, "a lower trade id than the newest, at a later time: the venue's ids seem to begin again; stored if this id was new");
+    if (channel == Channel::kQuotes && strange_quotes_.fetch_add(1) >= kStrangeQuotesKept) return {};
+    return bury(raw, "a lower id than the newest, at a later time: the venue's ids seem to begin again; stored if this id was new");
   }
 
   void note(Line& line, const Trade& trade) {
@@ -271,8 +281,8 @@ class FrameIngest final : public FrameSink {
   mutable std::mutex mutex_;
   std::map<uint64_t, Line> parsers_;  // a Line is used by its connection's thread alone
   std::optional<Error> failure_;
-  std::mutex newest_mutex_;
-  std::unordered_map<std::string, Newest> newest_;  // by source: the highest id that came
+  NumberingWatch numbering_;
+  std::atomic<int64_t> strange_quotes_ = 0;
 };
 
 }  // namespace
@@ -298,6 +308,7 @@ Result<std::unique_ptr<BinanceSource>> BinanceSource::start(const Config& config
   auto impl = std::make_unique<Impl>();
   impl->sink = std::make_unique<FrameIngest>(ingest, table, std::move(options.on_failure));
   if (options.log != nullptr) {
+    impl->sink->learn_numbering(*options.log, config.binance.symbols);
     impl->backfill = std::make_unique<Backfill>(*options.log, ingest, backfill_options(config.binance, options, trust, table));
     impl->sink->set_backfill(impl->backfill.get());
     feed.on_live = [backfill = impl->backfill.get()](const BinanceLineUp& line) {

@@ -1,6 +1,6 @@
 // BinanceSource: the live feed's whole way from the exchange to ingest: instruments, connection, parser, dead letters, and what it missed.
 //
-// Frames come on the connection's thread, are parsed there and put into ingest there; where ingest is full, the socket is not read.
+// Frames come on the connection's thread, are parsed there and put into ingest there, which leaves out what it has no room for.
 // Thread rule: all members from any thread; stop() once.
 #pragma once
 
@@ -23,7 +23,8 @@ class BinanceSource {
     GapPolicy gap_policy;                    // but for what the configuration says
     int64_t gap_poll_us = 1'000'000;
     TlsTrust trust;                          // beside the configured ca_file
-    std::function<void()> on_failure;        // ingest has failed for good; called at most once, from a connection's thread
+    std::function<void()>
+        on_failure;  // ingest has failed for good, or all endpoints have; called at most once, from a connection's or the feed's thread
   };
 
   /// Asks the venue for its instruments (and goes on with what is known where it is away), then connects in the background. InvalidInput: a

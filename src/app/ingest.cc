@@ -218,7 +218,8 @@ Status Ingest::Impl::put_item(const Item& item, Encode encode, Shed shed) {
   std::unique_lock lock(mutex);
   if (options.when_full == WhenFull::kWait) room.wait(lock, [this] { return failure || !queue.has_full_batch(); });
   if (failure) return std::unexpected(*failure);
-  if (options.when_full == WhenFull::kShed &&
+  // Statements are few, and whoever makes one takes it for made.
+  if (options.when_full == WhenFull::kShed && item.source->carries != Carries::kCoverage &&
       !queue.admits(item.source->carries == Carries::kQuotes ? ShedClass::kQuotes : ShedClass::kOthers)) {
     shed();
     return {};
@@ -261,7 +262,8 @@ Status Ingest::Impl::put_event(const Event& event, Channel channel, Taken::Kind 
   K2_TRY(Source* const source, source_of(event_source(event.exchange, event.symbol, channel), event.symbol,
                                          topic_name(event.asset_class, channel, event.exchange), event_schema(channel),
                                          channel == Channel::kTrades ? Carries::kTrades : Carries::kQuotes, kind));
-  K2_ASSERT(source->kind == kind);
+  if (source->kind != kind)
+    return make_error(ErrorKind::kInvalidInput, "ingest: " + source->name + ": one numbering for all events of a source");
   const auto sequence = static_cast<uint64_t>(*event.source_sequence);
   return put_item(
       {source, sequence, sequence, 0, 0, event.ingestion_timestamp}, [&](std::string& out) { encode(event, source->schema_id, out); },
@@ -284,12 +286,7 @@ Status Ingest::Impl::put_coverage(const Coverage& coverage) {
   const uint64_t hash = dead_letter_hash(0, record);
   const auto first = settles ? static_cast<uint64_t>(coverage.first_sequence) : hash;
   const auto last = settles ? static_cast<uint64_t>(coverage.last_sequence) : hash;
-  return put_item(
-      {source, first, last, 0, 0, coverage.ingestion_timestamp}, [&](std::string& out) { out += record; },
-      [&] {
-        ++counts.others_shed;
-        ingest_metrics().shed_others.add();
-      });
+  return put_item({source, first, last, 0, 0, coverage.ingestion_timestamp}, [&](std::string& out) { out += record; }, [] {});
 }
 
 // --- the append thread ----------------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@
 // Limits: a batch holds records_max records or bytes_max bytes. When that much waits, put() waits as well (kWait: back-pressure, right for
 // files), or more batches queue up to queue_bytes_max and then events are left out, quotes before trades (kShed, app/ingest_queue.h: right for a
 // socket, whose venue cuts off who does not read). What is left out is counted; of trades it is a hole in the source's position, which the gap filler finds;
-// of quotes a coverage row says so when the log is back.
+// of quotes a coverage row says so when the log is back (unless the process dies before). Coverage rows are never left out.
 // A log that fails is asked through a circuit breaker (app/circuit_breaker.h).
 // Thread rule: put(), flush(), counts() from any thread; a source's events keep the order of its put() calls.
 // Durable: what flush() acknowledged.
@@ -94,7 +94,7 @@ class Ingest {
   Ingest& operator=(const Ingest&) = delete;
 
   /// Queues one event; waits or leaves it out while too much waits, as the options say, and waits, at a source's first event, while the schemas
-  /// are away. InvalidInput: no source_sequence, or one beyond 62 bits. Otherwise the schema store's error, or the one that ended the append thread: the
+  /// are away. InvalidInput: no source_sequence, one beyond 62 bits, or another numbering than before. Otherwise the schema store's error, or the one that ended the append thread: the
   /// event is then not in the log.
   [[nodiscard]] Status put(const Trade& trade);
   [[nodiscard]] Status put(const Quote& quote, Numbering numbering = Numbering::kEach);

@@ -325,11 +325,16 @@ TEST_F(IngestTest, RisingNumbersNeedOneNumberHoweverManyHoles) {
   EXPECT_EQ(log_.values["market.crypto.quotes.binance"].size(), 4u);
 }
 
-TEST_F(IngestTest, APositionOfAnotherNumberingStops) {
+TEST_F(IngestTest, ANumberingMayBecomeRisingAndNotBack) {
   ASSERT_TRUE(ingest().put(quote(10)));
   ASSERT_TRUE(ingest().flush());
+  EXPECT_EQ(ingest().put(quote(11), Numbering::kRising).error().kind, ErrorKind::kInvalidInput);
   restart();
-  ASSERT_TRUE(ingest().put(quote(11), Numbering::kRising));
+  for (const int64_t id : {9, 12}) ASSERT_TRUE(ingest().put(quote(id), Numbering::kRising));
+  ASSERT_TRUE(ingest().flush());
+  EXPECT_EQ(log_.position("binance/BTCUSDT/quotes").value, "<=12");
+  restart();
+  ASSERT_TRUE(ingest().put(quote(13)));
   EXPECT_EQ(ingest().flush().error().kind, ErrorKind::kCorrupt);
 }
 
@@ -394,7 +399,8 @@ TEST(IngestQueue, TheMarksKeepADistance) {
 
 TEST(TakenTest, TheHighestNumberIsReadExactlyAsWritten) {
   for (const char* text : {"", "<=0", "<=9000"}) EXPECT_EQ(Taken::parse(Taken::Kind::kHighest, text)->to_string(), text);
-  for (const char* text : {"9000", "<=", "<=-1", "<=09", "<=1,2", "<=99999999999999999999"})
+  EXPECT_EQ(Taken::parse(Taken::Kind::kHighest, "5-9,12")->to_string(), "<=12");
+  for (const char* text : {"9-5", "<=", "<=-1", "<=09", "<=1,2", "<=99999999999999999999"})
     EXPECT_FALSE(Taken::parse(Taken::Kind::kHighest, text)) << text;
 }
 

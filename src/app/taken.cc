@@ -20,6 +20,18 @@ std::string hash_text(uint64_t hash) {
 
 }  // namespace
 
+std::optional<int64_t> highest_taken(std::string_view position) {
+  if (!position.starts_with(kHighestMark)) {
+    const auto sequences = SequenceRanges::parse(position);
+    return sequences ? sequences->last() : std::nullopt;
+  }
+  int64_t highest = -1;
+  const std::string_view digits = position.substr(kHighestMark.size());
+  std::from_chars(digits.data(), digits.data() + digits.size(), highest);
+  if (highest < 0 || std::to_string(highest) != digits) return std::nullopt;
+  return highest;
+}
+
 Result<Taken> Taken::parse(Kind kind, std::string_view text) {
   Taken taken(kind);
   if (kind == Kind::kSequences) {
@@ -29,10 +41,12 @@ Result<Taken> Taken::parse(Kind kind, std::string_view text) {
     return taken;
   }
   if (kind == Kind::kHighest) {
-    const std::string_view digits = text.substr(std::min(text.size(), kHighestMark.size()));
-    std::from_chars(digits.data(), digits.data() + digits.size(), taken.highest_);
-    if (taken.highest_ >= -1 && taken.to_string() == text) return taken;
-    return make_error(ErrorKind::kCorrupt, "position: cannot read highest number \"" + std::string(text.substr(0, 64)) + "\"");
+    if (text.empty()) return taken;
+    const auto highest = highest_taken(text);
+    if (!highest)
+      return make_error(ErrorKind::kCorrupt, "position: cannot read highest number \"" + std::string(text.substr(0, 64)) + "\"");
+    taken.highest_ = *highest;
+    return taken;
   }
   for (size_t at = 0; at < text.size(); at += kHashDigits + 1) {
     uint64_t hash = 0;

@@ -3,12 +3,14 @@
 //   kSequences   "5-9,12"                     sequence numbers, as SequenceRanges writes them; never forgets
 //   kHashes      "00c0ffee00c0ffee,..."       64-bit hashes, 16 hexadecimal digits each, sorted; never forgets
 //   kLastHashes  the same                     only the last batch's hashes: enough to learn whether an append of unknown outcome landed
-//   kHighest     "<=9000"                     the highest sequence number; lower ones count as taken. For numbers that have holes by nature
+//   kHighest     "<=9000"                     the highest sequence number; lower ones count as taken. For numbers that have holes by nature.
+//                                             The text of kSequences is read as well, for its last one
 //
 // Thread rule: a value type.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,5 +45,8 @@ class Taken {
   std::vector<uint64_t> hashes_;  // sorted
   std::vector<uint64_t> previous_;  // kLastHashes: the batch before; sorted
 };
+
+/// The highest sequence number that a position of kSequences or kHighest names; nullopt for none, and for any other text.
+[[nodiscard]] std::optional<int64_t> highest_taken(std::string_view position);
 
 }  // namespace k2
