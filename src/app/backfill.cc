@@ -383,12 +383,10 @@ void Backfill::Impl::ask(const GapRequest& request) {
   filler.answered(told, monotonic_us());
 }
 
-/// Puts what is missing into ingest; the other rows were there to judge the answer by, but say when they happened.
+/// Puts what is missing into ingest, also what was settled and is there after all; the other rows were there to judge the answer by, but say when they happened.
 Status Backfill::Impl::hand_over(const GapRequest& request, const BinanceRestTrades& rows) {
   Source& source = sources[request.source];
-  const auto is_missing = [&](int64_t id) {
-    return id >= request.wanted.first && id <= request.wanted.last && !source.taken.contains(id) && !source.settled.contains(id);
-  };
+  const auto is_missing = [&](int64_t id) { return id >= request.wanted.first && id <= request.wanted.last && !source.taken.contains(id); };
   for (size_t i = 0; i < rows.trades.size(); ++i) {
     const Trade& trade = rows.trades[i];
     const int64_t id = *trade.source_sequence;
@@ -399,7 +397,7 @@ Status Backfill::Impl::hand_over(const GapRequest& request, const BinanceRestTra
     if (is_missing(id)) K2_RETURN_IF_ERROR(ingest.put(trade));
   }
   for (const auto& row : rows.unreadable) {
-    if (!is_missing(row.id)) continue;
+    if (!is_missing(row.id) || source.settled.contains(row.id)) continue;
     const DeadLetter letter{"historicalTrades of " + source.exchange->name + "/" + source.symbol, row.reason, row.raw,
                             system_clock().now()};
     K2_RETURN_IF_ERROR(ingest.put(

@@ -214,6 +214,39 @@ TEST_F(BackfillTest, AGapStatedAsOpenIsClosedByTheNextLife) {
             1);
 }
 
+TEST_F(BackfillTest, WhatWasSettledAndIsReturnedAfterAllIsTaken) {
+  SimOptions options;
+  options.faults = {parse_fault_rule("hole:at_trade=50,count=30").value()};
+  start_exchange(options);
+  config_.binance.backfill = false;
+  start_feed();
+  let_trade(150);
+  sim_->pause();
+  ASSERT_TRUE(soon([&] { return source_->gaps().open == 1; }));
+  stop_feed();
+  const std::vector<SequenceRanges::Range> taken = position("binance/BTCUSDT/trades").ranges();
+  ASSERT_EQ(taken.size(), 2u);
+  const int64_t settled = taken[0].last + 5;
+  {
+    Ingest other(*log_, *log_);
+    ASSERT_TRUE(other.put(Coverage{.exchange = "binance",
+                                   .symbol = "BTCUSDT",
+                                   .first_sequence = settled,
+                                   .last_sequence = settled + 1,
+                                   .status = CoverageStatus::kNotIssued,
+                                   .reason = "a server lagged"}));
+    ASSERT_TRUE(other.flush());
+  }
+  config_.binance.backfill = true;
+  start_feed();
+  EXPECT_TRUE(soon([&] { return log_is_ledger() && source_->gaps().open == 0; }));
+  EXPECT_TRUE(soon([&] {
+    return std::ranges::any_of(records<Coverage>(kCoverage, decode_coverage), [&](const Coverage& row) {
+      return row.status == CoverageStatus::kBackfilled && row.first_sequence <= settled && row.last_sequence >= settled + 1;
+    });
+  }));
+}
+
 TEST_F(BackfillTest, WhatALifeTookAndHadNoTimeToStateIsStatedByTheNext) {
   start_exchange();
   start_feed();

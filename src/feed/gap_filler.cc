@@ -77,6 +77,7 @@ void GapFiller::observe(size_t source_index, const SequenceRanges& taken, const 
   Source& source = sources_[source_index];
   source.is_observed = true;
   source.taken = taken;
+  source.settled = settled;
   if (source.tail.is_wanted && source.tail.arrived_id && taken.last() && *taken.last() >= *source.tail.arrived_id) source.tail = {};
 
   Pieces kept;
@@ -113,7 +114,7 @@ void GapFiller::observe(size_t source_index, const SequenceRanges& taken, const 
       tell(was_returned ? GapEventKind::kBackfilled : GapEventKind::kArrived, source_index, part.first, part.last);
     });
   }
-  tell_tail(source_index);
+  tell_returned(source_index);
 }
 
 void GapFiller::adopt(size_t source, const Range& open, int64_t now_us) {
@@ -121,12 +122,12 @@ void GapFiller::adopt(size_t source, const Range& open, int64_t now_us) {
                                   Piece{.last = open.last, .seen_us = now_us, .due_us = now_us + policy_.grace_us, .is_opened = true});
 }
 
-/// What an answer about the tail had, and the log now has.
-void GapFiller::tell_tail(size_t index) {
+/// What an answer had beside the pieces, and the log now has.
+void GapFiller::tell_returned(size_t index) {
   Source& source = sources_[index];
-  if (source.tail_returned.empty()) return;
+  if (source.returned.empty()) return;
   SequenceRanges waiting;
-  for (const Range& returned : source.tail_returned.ranges()) {
+  for (const Range& returned : source.returned.ranges()) {
     int64_t at = returned.first;
     for_each_overlap(source.taken.ranges(), returned.first, returned.last, [&](const Range& part) {
       tell(GapEventKind::kBackfilled, index, part.first, part.last);
@@ -135,7 +136,7 @@ void GapFiller::tell_tail(size_t index) {
     });
     if (at <= returned.last) waiting.insert(Range{at, returned.last});
   }
-  source.tail_returned = std::move(waiting);
+  source.returned = std::move(waiting);
 }
 
 void GapFiller::check_tail(size_t source, int64_t now_us) {
@@ -257,7 +258,7 @@ void GapFiller::answer_tail(const GapAnswer& answer, int64_t now_us) {
   Tail& tail = source.tail;
   for (const int64_t id : answer.ids) {
     if (has_id(answer.unreadable, id)) tell(GapEventKind::kUnreadable, asked_->source, id, id, kUnreadableReason);
-    else source.tail_returned.insert(id);
+    else source.returned.insert(id);
   }
   tail.fetched += static_cast<int64_t>(answer.ids.size());
   if (answer.ids.size() == static_cast<size_t>(asked_->limit)) {
@@ -294,6 +295,10 @@ void GapFiller::answer_holes(const GapAnswer& answer, int64_t now_us) {
   Source& source = sources_[asked_->source];
   const Evidence evidence = weigh(source, answer);
   const int64_t known_to = std::min(evidence.last, asked_->wanted.last);
+  for (const int64_t id : answer.ids)
+    if (id >= asked_->wanted.first && id <= known_to && source.settled.contains(id) && !source.taken.contains(id) &&
+        !has_id(answer.unreadable, id))
+      source.returned.insert(id);
   Pieces judged;
   for (const auto& [first, piece] : source.pieces) {
     const bool is_waiting = (piece.state == State::kReturned || piece.state == State::kSettled) && piece.due_us > now_us;

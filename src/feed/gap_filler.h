@@ -8,6 +8,8 @@
 //                                                  '-> not returned   -> asked again after confirm_after -> kNotIssued (or kForgotten)
 //                                                  '-> beyond the venue's newest id -> open; asked again, ever less often
 //
+// What was settled and is in an answer after all is handed over like the rest, and told as kBackfilled when the log has it.
+//
 // Order: sources take turns; within one the newest hole comes first. What people look at is the last minutes, and REST keeps old trades, so that
 // an old hole can wait and a new one is what hurts. Holes that lie within one answer's reach are asked for together.
 // "Not issued" is believed only of an answer that has trades on both sides of those ids and lacks no trade which we have in between, given
@@ -170,9 +172,10 @@ class GapFiller {
     size_t venue = 0;
     bool is_observed = false;
     SequenceRanges taken{};
+    SequenceRanges settled{};
     Pieces pieces{};
     Tail tail{};
-    SequenceRanges tail_returned{};  // handed over, and not yet seen in the log
+    SequenceRanges returned{};  // of no piece (behind the last id, or settled), handed over, and not yet seen in the log
     int64_t closed_until_us = INT64_MIN;
   };
   struct Venue {
@@ -203,7 +206,7 @@ class GapFiller {
   [[nodiscard]] Piece judge_missing(int64_t first, int64_t last, Piece piece, const Evidence& evidence, int64_t now_us);
   [[nodiscard]] Piece doubted(int64_t first, int64_t last, Piece piece, const std::string& reason, int64_t now_us);
   void tell_stuck(size_t source, const std::string& reason);
-  void tell_tail(size_t source);
+  void tell_returned(size_t source);
   void tell(GapEventKind kind, size_t source, int64_t first, int64_t last, std::string reason = {});
 
   GapPolicy policy_;

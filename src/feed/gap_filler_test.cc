@@ -137,6 +137,19 @@ TEST(GapFiller, AnAnswerThatComesLaterAfterAllIsTaken) {
   EXPECT_THAT(source.told(), ElementsAre("opened 5-7", "backfilled 5-7"));
 }
 
+TEST(GapFiller, WhatWasSettledAndIsReturnedAfterAllIsBackfilled) {
+  OneSource source("1-4,9-10");
+  source.settled = ranges("6");
+  source.look();
+  source.log_takes = false;
+  const GapRequest request = source.ask_and_answer(2 * kSecond, {4, 5, 6, 7, 8, 9});
+  EXPECT_EQ(request.wanted, (Range{5, 8}));
+  EXPECT_THAT(source.told(), ElementsAre("opened 5-5", "opened 7-8")) << "the log has not got it yet";
+  source.taken = ranges("1-10");
+  source.look();
+  EXPECT_THAT(source.told(), ElementsAre("backfilled 5-5", "backfilled 7-8", "backfilled 6-6"));
+}
+
 TEST(GapFiller, DoesNotBelieveAnAnswerThatLacksWhatWeHave) {
   OneSource source("1-4,7,9-10");
   source.ask_and_answer(2 * kSecond, {4, 10});  // a replica without 7 and 9
