@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <tuple>
 #include <variant>
 
 #include "app/event_times.h"
@@ -28,6 +29,7 @@ using Range = SequenceRanges::Range;
 
 constexpr size_t kReadBytes = 4 << 20;
 constexpr int64_t kLastTradesRead = 20'000;  // per partition, at the start: enough to know when each symbol last traded
+constexpr const char* kNotReceived = "not received";  // the reason of a gap that was found; other reasons say why it stays open
 constexpr size_t kMessagesMax = 65'536;
 constexpr size_t kReceivedRangesMax = 10'000;  // a source, waiting for the log to have them
 
@@ -37,6 +39,8 @@ std::string exchange_of_endpoint(std::string_view endpoint) {
   const auto url = parse_url(endpoint);
   return std::string(binance_exchange_of_host(url ? url->host : ""));
 }
+
+bool has_events(CoverageStatus status) { return status == CoverageStatus::kObserved || status == CoverageStatus::kBackfilled; }
 
 /// `all` without `range`.
 SequenceRanges without(const SequenceRanges& all, const Range& range) {
@@ -153,7 +157,7 @@ struct Backfill::Impl {
 
   Status look_back();
   Status each_record(const TopicPartition& partition, Offset from, Offset end, const std::function<void(const LogRecord&)>& take);
-  void adopt_open(const CoverageState& stated);
+  void adopt(const CoverageState& stated);
   Status poll();
   void ask(const GapRequest& request);
   Status hand_over(const GapRequest& request, const BinanceRestTrades& rows);
@@ -263,6 +267,7 @@ Status Backfill::Impl::look_back() {
   K2_TRY(const Offsets begins, log.begin_offsets());
   K2_TRY(const Offsets ends, log.end_offsets());
   CoverageResolver resolver;
+  std::map<size_t, std::pair<int64_t, TimestampUs>> newest;  // of each source, id and time
   for (const auto& exchange : exchanges) {
     const std::string trades = topic_name(AssetClass::kCrypto, Channel::kTrades, exchange->name);
     const std::string coverage = topic_name(AssetClass::kCrypto, Channel::kCoverage, exchange->name);
@@ -274,7 +279,8 @@ Status Backfill::Impl::look_back() {
           const auto frame = read_frame(record.value);
           Trade trade;
           if (source == nullptr || !frame || !decode_trade(frame->body, trade) || !trade.source_sequence) return;
-          sources[*source].times.note(*trade.source_sequence, trade.timestamp);
+          auto& [id, happened] = newest[*source];
+          if (*trade.source_sequence >= id) std::tie(id, happened) = std::pair(*trade.source_sequence, trade.timestamp);
         };
         K2_RETURN_IF_ERROR(each_record(partition, {std::max(begin.value, end.value - kLastTradesRead)}, end, note));
       } else if (partition.topic == coverage) {
@@ -289,17 +295,24 @@ Status Backfill::Impl::look_back() {
       }
     }
   }
-  adopt_open(resolver.resolved());
+  for (const auto& [source, trade] : newest) sources[source].times.note(trade.first, trade.second);
+  adopt(resolver.resolved());
   return {};
 }
 
-void Backfill::Impl::adopt_open(const CoverageState& stated) {
+/// What earlier lives stated: the open gaps, and the times, which bound those of whatever lies between.
+void Backfill::Impl::adopt(const CoverageState& stated) {
   for (const auto& [whose, ranges] : stated) {
     const size_t* source = find(whose.exchange, whose.symbol);
     if (source == nullptr || whose.channel != channel_name(Channel::kTrades)) continue;
     if (!ranges->empty()) sources[*source].last_stated = ranges->back().last;
-    for (const CoverageRange& range : *ranges)
-      if (range.status == CoverageStatus::kOpen) filler.adopt(*source, {range.first, range.last}, monotonic_us());
+    for (const CoverageRange& range : *ranges) {
+      const int64_t beside = has_events(range.status) ? 0 : 1;  // a gap reaches from the event before it to the one after it
+      if (range.timestamp.us > 0) sources[*source].times.note_not_before(range.first - beside, range.timestamp);
+      if (range.end_timestamp.us > 0) sources[*source].times.note_not_after(range.last + beside, range.end_timestamp);
+      if (range.status == CoverageStatus::kOpen)
+        filler.adopt(*source, {range.first, range.last}, range.reason != kNotReceived, monotonic_us());
+    }
   }
 }
 
@@ -424,16 +437,17 @@ void Backfill::Impl::check_clocks() {
 /// Received events know when they happened; a gap reaches from the event before it to the one after it.
 void Backfill::Impl::put_row(Source& source, CoverageStatus status, const Range& range, const std::string& reason) {
   const TimestampUs now = system_clock().now();
-  const bool has_events = status == CoverageStatus::kObserved || status == CoverageStatus::kBackfilled;
-  const auto before = source.times.at_or_before(range.first - (has_events ? 0 : 1));
-  const auto after = source.times.at_or_after(range.last + (has_events ? 0 : 1));
+  const int64_t beside = has_events(status) ? 0 : 1;
+  const auto before = source.times.at_or_before(range.first - beside);
+  const auto after = source.times.at_or_after(range.last + beside);
   Coverage row{
       .exchange = source.exchange->name,
       .symbol = source.symbol,
       .first_sequence = range.first,
       .last_sequence = range.last,
-      .timestamp = has_events ? source.times.at_or_after(range.first).value_or(before.value_or(now)) : before.value_or(TimestampUs{}),
-      .end_timestamp = has_events ? source.times.at_or_before(range.last).value_or(after.value_or(now)) : after.value_or(now),
+      .timestamp =
+          has_events(status) ? source.times.at_or_after(range.first).value_or(before.value_or(now)) : before.value_or(after.value_or(now)),
+      .end_timestamp = has_events(status) ? source.times.at_or_before(range.last).value_or(after.value_or(now)) : after.value_or(now),
       .status = status,
       .reason = reason,
       .ingestion_timestamp = now};
@@ -453,7 +467,7 @@ void Backfill::Impl::state(const GapEvent& event) {
   std::string reason = event.reason;
   int64_t BackfillStatus::* counted = nullptr;
   switch (event.kind) {
-    case GapEventKind::kOpened: reason = "not received"; [[fallthrough]];
+    case GapEventKind::kOpened: reason = kNotReceived; [[fallthrough]];
     case GapEventKind::kTooLarge:
       all.gaps.add();
       source.received = without(source.received, event.range);  // it did not reach the log

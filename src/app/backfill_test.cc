@@ -195,6 +195,33 @@ TEST_F(BackfillTest, WhereItIsOffTheGapIsStatedWithTheReason) {
   EXPECT_THAT(reasons, Contains("binance.backfill is off"));
 }
 
+TEST_F(BackfillTest, AGapThatStaysOpenIsNotStatedAnewByTheNextLife) {
+  SimOptions options;
+  options.faults = {parse_fault_rule("hole:at_trade=50,count=30").value()};
+  start_exchange(options);
+  config_.binance.backfill = false;
+  start_feed();
+  let_trade(150);
+  const auto stuck = [&] {
+    auto rows = records<Coverage>(kCoverage, decode_coverage);
+    std::erase_if(rows, [](const Coverage& row) { return row.reason != "binance.backfill is off"; });
+    return rows;
+  };
+  ASSERT_TRUE(soon([&] { return stuck().size() == 1; }));
+  stop_feed();
+  start_feed();
+  let_trade(50);
+  ASSERT_TRUE(soon([&] { return source_->gaps().open > 0; }));
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));  // twice the grace time
+  stop_feed();
+  const int64_t first = stuck().front().first_sequence;
+  for (const Coverage& row : records<Coverage>(kCoverage, decode_coverage)) {
+    EXPECT_GT(row.timestamp.us, 0) << row.reason;
+    EXPECT_LE(row.timestamp, row.end_timestamp);
+  }
+  EXPECT_EQ(std::ranges::count(stuck(), first, &Coverage::first_sequence), 1);
+}
+
 TEST_F(BackfillTest, AGapStatedAsOpenIsClosedByTheNextLife) {
   SimOptions options;
   options.faults = {parse_fault_rule("hole:at_trade=50,count=30").value()};

@@ -90,7 +90,7 @@ void GapFiller::observe(size_t source_index, const SequenceRanges& taken, const 
       if (is_too_large != (part.state == State::kTooLarge)) {
         part.state = is_too_large ? State::kTooLarge : State::kUnknown;
         part.due_us = is_too_large ? INT64_MAX : part.seen_us + policy_.grace_us;
-        part.is_opened = false;  // what was stated of it holds no longer
+        part.is_opened = part.is_told = false;  // what was stated of it holds no longer
       }
       kept.emplace(first, part);
     };
@@ -117,9 +117,13 @@ void GapFiller::observe(size_t source_index, const SequenceRanges& taken, const 
   tell_returned(source_index);
 }
 
-void GapFiller::adopt(size_t source, const Range& open, int64_t now_us) {
-  sources_[source].pieces.emplace(open.first,
-                                  Piece{.last = open.last, .seen_us = now_us, .due_us = now_us + policy_.grace_us, .is_opened = true});
+void GapFiller::adopt(size_t source, const Range& open, bool is_told, int64_t now_us) {
+  Piece piece{.last = open.last, .seen_us = now_us, .due_us = now_us + policy_.grace_us, .is_opened = true, .is_told = is_told};
+  if (is_told && open.last - open.first >= policy_.trades_max) {
+    piece.state = State::kTooLarge;
+    piece.due_us = INT64_MAX;
+  }
+  sources_[source].pieces.emplace(open.first, piece);
 }
 
 /// What an answer had beside the pieces, and the log now has.

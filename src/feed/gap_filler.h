@@ -114,8 +114,9 @@ class GapFiller {
   [[nodiscard]] const std::string& symbol_of(size_t source) const { return sources_[source].symbol; }
   [[nodiscard]] size_t size() const { return sources_.size(); }
 
-  /// A hole that was stated as open in an earlier life: it is not told again, but what became of it is.
-  void adopt(size_t source, const SequenceRanges::Range& open, int64_t now_us);
+  /// A hole that was stated as open in an earlier life: it is not told again, but what became of it is. `is_told`: with the reason why it
+  /// stays open (too large, stuck).
+  void adopt(size_t source, const SequenceRanges::Range& open, bool is_told, int64_t now_us);
   /// What the log has of it now.
   void observe(size_t source, const SequenceRanges& taken, const SequenceRanges& settled, int64_t now_us);
 

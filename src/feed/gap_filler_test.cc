@@ -344,12 +344,25 @@ TEST(GapFiller, ALineThatDeliversNeedsNoTail) {
 TEST(GapFiller, WhatWasStatedAsOpenBeforeARestartIsClosedAfterIt) {
   GapFiller filler({});
   filler.add_source("binance", "BTCUSDT");
-  filler.adopt(0, {5, 7}, 0);
-  filler.adopt(0, {10, 12}, 0);
+  filler.adopt(0, {5, 7}, false, 0);
+  filler.adopt(0, {10, 12}, false, 0);
   filler.observe(0, ranges("1-9,13"), {}, 0);
   (void)filler.next(2 * kSecond);
   EXPECT_THAT(texts(filler.take_events()), ElementsAre("arrived 5-7")) << "10-12 is known to be open";
   EXPECT_EQ(filler.totals("binance").missing, 3);
+}
+
+TEST(GapFiller, WhatWasStatedAsTooLargeOrStuckBeforeARestartIsNotToldAgain) {
+  GapFiller filler({.trades_max = 100});
+  filler.add_source("binance", "BTCUSDT");
+  filler.adopt(0, {5, 204}, true, 0);
+  filler.adopt(0, {206, 207}, true, 0);
+  filler.adopt(0, {209, 209}, false, 0);
+  filler.observe(0, ranges("1-4,205,208,210"), {}, 0);
+  ASSERT_TRUE(std::holds_alternative<GapRequest>(filler.next(2 * kSecond)));
+  filler.failed(GapFailure::kForbidden, "forbidden", 0, 2 * kSecond);
+  EXPECT_THAT(texts(filler.take_events()), ElementsAre("stuck 209-209"));
+  EXPECT_EQ(filler.totals("binance").missing, 203);
 }
 
 TEST(GapFiller, TracksTheNewestHolesWhereThereAreTooMany) {

@@ -10,11 +10,14 @@
 namespace k2 {
 namespace {
 
+bool is_received(const CoverageRange& range) {
+  return range.status == CoverageStatus::kObserved || range.status == CoverageStatus::kBackfilled;
+}
+
 /// Whether `time`, of the statement's first or last event, tells where the rest of `old` ends or begins: times of received events are exact,
-/// others reach from some event before to some after.
+/// others reach from some event before to some after. Not at the very ends of `old`: there the statement may have had no times but those.
 bool is_bound(TimestampUs time, const CoverageRange& statement, const CoverageRange& old) {
-  const bool is_exact = statement.status == CoverageStatus::kObserved || statement.status == CoverageStatus::kBackfilled;
-  return is_exact && time >= old.timestamp && time <= old.end_timestamp;
+  return is_received(statement) && time > old.timestamp && time < old.end_timestamp;
 }
 
 /// What of `old` lies before `statement`; `old` begins before it.
@@ -64,6 +67,11 @@ void join_next(Ranges& ranges, Ranges::iterator at) {
 std::optional<TimestampUs> known_until(const std::vector<CoverageRange>& ranges, TimestampUs start) {
   std::optional<TimestampUs> until;
   for (size_t i = 0; i < ranges.size();) {
+    // Of what was not received, the times reach over events of which perhaps nothing was stated.
+    if (!is_received(ranges[i])) {
+      ++i;
+      continue;
+    }
     const TimestampUs begin = ranges[i].timestamp;
     TimestampUs end = ranges[i].end_timestamp;
     for (++i; i < ranges.size() && ranges[i - 1].last + 1 == ranges[i].first; ++i) end = std::max(end, ranges[i].end_timestamp);

@@ -66,6 +66,11 @@ TEST(Coverage, AGapIsNeverMadeTooNarrow) {
   EXPECT_EQ(wrong[2], at(says(kOpen, 17, 20), 100, 200));
 }
 
+TEST(Coverage, AGapsOwnEndsAreNoTimesOfWhatWasReceivedInIt) {
+  const auto ranges = resolve({at(says(kOpen, 10, 20), 100, 200), at(says(kBackfilled, 10, 14), 200, 200)});
+  EXPECT_EQ(ranges[1], at(says(kOpen, 15, 20), 100, 200));
+}
+
 /// One status per sequence number: what the resolved ranges have to come to, whatever the statements.
 TEST(Coverage, RandomStatementsComeToTheLastOneOfEachNumber) {
   constexpr int64_t kNumbers = 80;
@@ -216,6 +221,14 @@ TEST_F(Complete, AGapMakesItIncompleteWhereItOverlaps) {
   EXPECT_EQ(complete(20, 80), true);
   state(says(kLost, 51, 51, "never to be had"));
   EXPECT_EQ(complete(20, 80), false);
+}
+
+TEST_F(Complete, AChainBeginsWithWhatWasReceived) {
+  state(at(says(kNotIssued, 48, 49), 0, 50));
+  state(says(kObserved, 50, 90));
+  EXPECT_EQ(complete(20, 45), std::nullopt) << "not issued says nothing of what was before it";
+  EXPECT_EQ(complete(20, 80), std::nullopt);
+  EXPECT_EQ(complete(60, 80), true);
 }
 
 TEST_F(Complete, ManyGapsAreCountedAndTheFirstAreNamed) {
