@@ -324,7 +324,7 @@ Status Backfill::Impl::poll() {
   // What was shed is a hole only when something follows it, which a quiet symbol does not do.
   if (const int64_t shed = ingest.counts().trades_shed; shed != trades_shed_seen) {
     trades_shed_seen = shed;
-    for (size_t i = 0; i < sources.size(); ++i) filler.check_tail(i, monotonic_us());
+    for (size_t i = 0; i < sources.size(); ++i) filler.shed(i, monotonic_us());
   }
   // Sources of an exchange that was never connected to stand still; they are looked at once.
   std::vector<size_t> looked_at;

@@ -144,7 +144,16 @@ void GapFiller::tell_returned(size_t index) {
 }
 
 void GapFiller::check_tail(size_t source, int64_t now_us) {
-  sources_[source].tail = {.is_wanted = true, .due_us = now_us + policy_.grace_us};
+  Tail& tail = sources_[source].tail;
+  // The feed's first trade may be told before its line is. One that the log has belongs to an earlier line.
+  const auto last = sources_[source].taken.last();
+  const auto pending = tail.arrived_id && (!last || *tail.arrived_id > *last) ? tail.arrived_id : std::nullopt;
+  tail = {.is_wanted = true, .due_us = now_us + policy_.grace_us, .arrived_id = pending};
+}
+
+void GapFiller::shed(size_t source, int64_t now_us) {
+  sources_[source].tail.arrived_id.reset();
+  check_tail(source, now_us);
 }
 
 void GapFiller::arrived(size_t source, int64_t id) { sources_[source].tail.arrived_id = id; }
@@ -183,6 +192,7 @@ GapAction GapFiller::next(int64_t now_us) {
     }
     venue.spent_us.push_back(now_us);
     turn_ = index + 1;
+    source.was_tail = request->is_tail;
     asked_ = *request;
     return *request;
   }
@@ -195,13 +205,14 @@ GapAction GapFiller::next(int64_t now_us) {
 /// The request that this source needs most, or when it will need one.
 std::optional<GapRequest> GapFiller::choose(size_t index, int64_t now_us, int64_t& due_us) const {
   const Source& source = sources_[index];
-  if (source.tail.is_wanted && source.is_observed && source.taken.last()) {
-    due_us = source.tail.due_us;
-    if (due_us <= now_us) return tail_request(index);
-  }
+  const bool has_tail = source.tail.is_wanted && source.is_observed && source.taken.last();
+  if (has_tail) due_us = source.tail.due_us;
+  const bool is_tail_due = has_tail && due_us <= now_us;
   auto newest = source.pieces.rbegin();
   for (; newest != source.pieces.rend() && newest->second.due_us > now_us; ++newest) due_us = std::min(due_us, newest->second.due_us);
-  if (newest == source.pieces.rend()) return std::nullopt;
+  const bool is_hole_due = newest != source.pieces.rend();
+  if (is_tail_due && !(is_hole_due && source.was_tail)) return tail_request(index);
+  if (!is_hole_due) return std::nullopt;
   due_us = now_us;
 
   // Older ones that the same answer reaches. It is to have the taken ids on both sides, to judge it by: hence the two rows more.
@@ -260,9 +271,14 @@ void GapFiller::answered(const GapAnswer& answer, int64_t now_us) {
 void GapFiller::answer_tail(const GapAnswer& answer, int64_t now_us) {
   Source& source = sources_[asked_->source];
   Tail& tail = source.tail;
+  std::optional<int64_t> newest;  // that the log will have
   for (const int64_t id : answer.ids) {
-    if (has_id(answer.unreadable, id)) tell(GapEventKind::kUnreadable, asked_->source, id, id, kUnreadableReason);
-    else source.returned.insert(id);
+    if (!has_id(answer.unreadable, id)) {
+      source.returned.insert(id);
+      newest = id;
+    } else if (!source.settled.contains(id)) {
+      tell(GapEventKind::kUnreadable, asked_->source, id, id, kUnreadableReason);
+    }
   }
   tail.fetched += static_cast<int64_t>(answer.ids.size());
   if (answer.ids.size() == static_cast<size_t>(asked_->limit)) {
@@ -273,12 +289,13 @@ void GapFiller::answer_tail(const GapAnswer& answer, int64_t now_us) {
     if (tail.fetched >= policy_.trades_max) tail = {};
     return;
   }
-  const bool is_confirmed = answer.ids.empty() && tail.reached_us && now_us - *tail.reached_us >= policy_.confirm_after_us;
-  if (is_confirmed) {
+  const bool is_confirmed = tail.reached_us && now_us - *tail.reached_us >= policy_.confirm_after_us;
+  if (is_confirmed && !newest) {
     tail = {};
     return;
   }
-  if (!answer.ids.empty() || !tail.reached_us) tail.reached_us = now_us;
+  if (is_confirmed) tail.arrived_id = newest;
+  if (!tail.reached_us) tail.reached_us = now_us;
   tail.next_id = 0;  // behind what the log has by then: what was handed over and did not arrive there is asked for again
   tail.due_us = now_us + policy_.confirm_after_us;
 }
@@ -403,7 +420,8 @@ void GapFiller::failed(GapFailure failure, const std::string& reason, int64_t re
 
 void GapFiller::tell_stuck(size_t source, const std::string& reason) {
   for (auto& [first, piece] : sources_[source].pieces) {
-    if (!piece.is_opened || piece.is_told || piece.state == State::kTooLarge) continue;
+    const bool is_closing = piece.state == State::kReturned || piece.state == State::kSettled;  // the log will show it
+    if (!piece.is_opened || piece.is_told || is_closing || piece.state == State::kTooLarge) continue;
     piece.is_told = true;
     tell(GapEventKind::kStuck, source, first, piece.last, reason);
   }

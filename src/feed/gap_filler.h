@@ -16,7 +16,8 @@
 // twice, confirm_after apart: REST servers lag behind the streams. Ids below an answer's first row are another matter: the venue may have
 // forgotten what is so old. If that lasts for forgotten_after they are lost.
 // A quiet symbol shows no hole: after each (re)connect check_tail() asks for what follows the last id, until two answers, confirm_after
-// apart, have nothing new, or the line itself delivers (arrived()).
+// apart, have reached the venue's newest trade, and the log has what the later of them brought; or until the line itself delivers
+// (arrived()). A busy symbol always has something new. Tails and holes of a source take turns.
 // Limits: holes_max holes a source are tracked (the newest); requests as weight_per_minute and the venue's own count allow.
 // Source: binance-spot-api-docs, rest-api.md, "Old trade lookup" and "IP Limits", 2026-07-21.
 // Thread rule: one thread at a time. Times: monotonic microseconds from any start.
@@ -122,6 +123,8 @@ class GapFiller {
 
   /// A line came up: what happened while there was none may be more than a hole shows.
   void check_tail(size_t source, int64_t now_us);
+  /// Trades were shed, perhaps the last ones: what follows the last id is asked for, whatever a line delivered before.
+  void shed(size_t source, int64_t now_us);
   /// The first id that this new line delivered: once the log has it, holes show all that is missing.
   void arrived(size_t source, int64_t id);
 
@@ -165,8 +168,8 @@ class GapFiller {
     int64_t due_us = 0;
     int64_t next_id = 0;  // behind what was returned; 0: behind what is taken
     int64_t fetched = 0;
-    std::optional<int64_t> reached_us{};  // when an answer first had nothing new
-    std::optional<int64_t> arrived_id{};
+    std::optional<int64_t> reached_us{};  // when an answer first had the venue's newest trade
+    std::optional<int64_t> arrived_id{};  // once the log has it, holes show all that is missing
   };
   struct Source {
     std::string symbol;
@@ -176,6 +179,7 @@ class GapFiller {
     SequenceRanges settled{};
     Pieces pieces{};
     Tail tail{};
+    bool was_tail = false;  // its last request
     SequenceRanges returned{};  // of no piece (behind the last id, or settled), handed over, and not yet seen in the log
     int64_t closed_until_us = INT64_MIN;
   };

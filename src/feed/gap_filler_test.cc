@@ -321,6 +321,82 @@ TEST(GapFiller, ChecksTheTailAfterAReconnectUntilTwoAnswersHaveNothingNew) {
   EXPECT_EQ(source.wait_until(), INT64_MAX);
 }
 
+TEST(GapFiller, TheTailOfASymbolThatNeverRestsEndsAsWell) {
+  OneSource source("1-4");
+  source.filler.check_tail(0, source.now);
+  source.ask_and_answer(2 * kSecond, {5, 6});
+  source.ask_and_answer(30 * kSecond, {7, 8});
+  EXPECT_EQ(source.wait_until(), INT64_MAX);
+}
+
+TEST(GapFiller, ATailEndsWhenTheLogHasWhatTheLastAnswerBrought) {
+  OneSource source("1-4");
+  source.filler.check_tail(0, source.now);
+  source.ask_and_answer(2 * kSecond, {5, 6});
+  source.log_takes = false;
+  source.ask_and_answer(30 * kSecond, {7, 8});
+  source.log_takes = true;
+  EXPECT_EQ(source.ask_and_answer(30 * kSecond, {7, 8}).from_id, 7);
+  EXPECT_EQ(source.wait_until(), INT64_MAX);
+}
+
+TEST(GapFiller, AnUnreadableNewestTradeIsLostOnce) {
+  OneSource source("1-4");
+  source.filler.check_tail(0, source.now);
+  for (int i = 0; i < 2; ++i) {
+    source.now += i == 0 ? 2 * kSecond : 30 * kSecond;
+    ASSERT_TRUE(source.ask());
+    source.filler.answered({.ids = {5}, .unreadable = {5}}, source.now);
+    source.settled = ranges("5");
+    source.look();
+  }
+  EXPECT_THAT(source.told(), ElementsAre("unreadable 5-5"));
+  EXPECT_EQ(source.wait_until(), INT64_MAX);
+}
+
+TEST(GapFiller, WhatIsAboutToCloseIsNotStuck) {
+  OneSource source("1-4,8-9");
+  source.log_takes = false;
+  source.ask_and_answer(2 * kSecond, {4, 8});
+  source.ask_and_answer(30 * kSecond, {4, 6, 8});
+  EXPECT_THAT(source.told(), ElementsAre("opened 5-7", "not_issued 5-5", "not_issued 7-7"));
+  source.taken = ranges("1-4,8-9,11");
+  source.look();
+  source.now += 2 * kSecond;
+  ASSERT_TRUE(source.ask());
+  source.filler.failed(GapFailure::kForbidden, "forbidden", 0, source.now);
+  EXPECT_THAT(source.told(), ElementsAre("opened 10-10", "stuck 10-10")) << "6 was returned, 5 and 7 are settled";
+}
+
+TEST(GapFiller, ATailLetsHolesHaveTheirTurn) {
+  OneSource source("1-4,6", {.confirm_after_us = 0});
+  source.filler.check_tail(0, source.now);
+  EXPECT_TRUE(source.ask_and_answer(2 * kSecond, {}).is_tail);
+  source.filler.check_tail(0, source.now - 2 * kSecond);
+  EXPECT_FALSE(source.ask_and_answer(0, {4, 6}).is_tail);
+  EXPECT_TRUE(source.ask_and_answer(0, {}).is_tail);
+}
+
+TEST(GapFiller, AFirstTradeToldBeforeItsLineCounts) {
+  OneSource source("1-4");
+  source.filler.arrived(0, 5);
+  source.filler.check_tail(0, source.now);
+  source.taken = ranges("1-5");
+  source.look();
+  EXPECT_EQ(source.wait_until(), INT64_MAX);
+  source.filler.arrived(0, 6);
+  source.taken = ranges("1-6");
+  source.look();
+  source.filler.check_tail(0, source.now);
+  source.look();
+  EXPECT_EQ(source.wait_until(), 2 * kSecond) << "of a line before this one";
+  source.filler.arrived(0, 7);
+  source.filler.shed(0, source.now);
+  source.taken = ranges("1-7");
+  source.look();
+  EXPECT_EQ(source.wait_until(), 2 * kSecond) << "8 may have been shed";
+}
+
 TEST(GapFiller, ATailThatDidNotReachTheLogIsAskedForAgain) {
   OneSource source("1-4");
   source.log_takes = false;
