@@ -9,6 +9,7 @@
 #include <optional>
 #include <thread>
 #include <tuple>
+#include <utility>
 #include <variant>
 
 #include "app/event_times.h"
@@ -62,6 +63,20 @@ std::vector<Range> overlap(const SequenceRanges& ranges, const Range& range) {
   return parts;
 }
 
+/// The part of `all` that `other` lacks.
+SequenceRanges minus(const SequenceRanges& all, const SequenceRanges& other) {
+  SequenceRanges rest;
+  for (const Range& range : all.ranges()) {
+    int64_t at = range.first;
+    for (const Range& part : overlap(other, range)) {
+      if (at < part.first) rest.insert(Range{at, part.first - 1});
+      at = part.last + 1;
+    }
+    if (at <= range.last) rest.insert(Range{at, range.last});
+  }
+  return rest;
+}
+
 struct ExchangeMetrics {
   explicit ExchangeMetrics(const std::string& exchange)
       : labels({{"exchange", exchange}}),
@@ -113,7 +128,7 @@ struct Backfill::Impl {
     std::string currency;
     int64_t versions = -1;  // of both positions as last read, added up
     bool has_line = false;  // had one since the start
-    int64_t last_stated = -1;  // highest id that any statement of an earlier life speaks of
+    std::vector<CoverageRange> stated;  // by earlier lives; until the first look at the positions
     SequenceRanges taken;
     SequenceRanges settled;
     SequenceRanges received;  // by the feed, and not yet stated
@@ -158,6 +173,7 @@ struct Backfill::Impl {
   Status look_back();
   Status each_record(const TopicPartition& partition, Offset from, Offset end, const std::function<void(const LogRecord&)>& take);
   void adopt(const CoverageState& stated);
+  void compare_with_statements(Source& source);
   Status poll();
   void ask(const GapRequest& request);
   Status hand_over(const GapRequest& request, const BinanceRestTrades& rows);
@@ -305,7 +321,7 @@ void Backfill::Impl::adopt(const CoverageState& stated) {
   for (const auto& [whose, ranges] : stated) {
     const size_t* source = find(whose.exchange, whose.symbol);
     if (source == nullptr || whose.channel != channel_name(Channel::kTrades)) continue;
-    if (!ranges->empty()) sources[*source].last_stated = ranges->back().last;
+    sources[*source].stated = *ranges;
     for (const CoverageRange& range : *ranges) {
       const int64_t beside = has_events(range.status) ? 0 : 1;  // a gap reaches from the event before it to the one after it
       if (range.timestamp.us > 0) sources[*source].times.note_not_before(range.first - beside, range.timestamp);
@@ -314,6 +330,19 @@ void Backfill::Impl::adopt(const CoverageState& stated) {
         filler.adopt(*source, {range.first, range.last}, range.reason != kNotReceived, monotonic_us());
     }
   }
+}
+
+/// At the first look: what was taken and never stated as received, because the process before had no time to, or because it came after it had
+/// been settled. GapFiller tells of what was stated as open.
+void Backfill::Impl::compare_with_statements(Source& source) {
+  const std::vector<CoverageRange> stated = std::exchange(source.stated, {});
+  if (stated.empty()) return;
+  SequenceRanges said;
+  if (stated.front().first > 0) said.insert(Range{0, stated.front().first - 1});  // loaded from files
+  for (const CoverageRange& range : stated)
+    if (has_events(range.status) || range.status == CoverageStatus::kOpen) said.insert(Range{range.first, range.last});
+  const SequenceRanges unsaid = minus(source.taken, said);
+  for (const Range& range : unsaid.ranges()) source.received.insert(range);
 }
 
 Status Backfill::Impl::poll() {
@@ -346,9 +375,7 @@ Status Backfill::Impl::poll() {
     const bool is_first_look = source.versions < 0;
     source.versions = taken.version + settled.version;
     filler.observe(looked_at[i], source.taken, source.settled, monotonic_us());
-    // What the process before took and had no time to state.
-    if (is_first_look && source.last_stated >= 0 && source.taken.last().value_or(0) > source.last_stated)
-      source.received.insert({source.last_stated + 1, *source.taken.last()});
+    if (is_first_look) compare_with_statements(source);
   }
   return {};
 }
@@ -518,13 +545,9 @@ void Backfill::Impl::state(const GapEvent& event) {
 void Backfill::Impl::state_received() {
   for (Source& source : sources) {
     if (source.received.empty()) continue;
-    SequenceRanges waiting = source.received;
     for (const Range& range : source.received.ranges())
-      for (const Range& part : overlap(source.taken, range)) {
-        put_row(source, CoverageStatus::kObserved, part, "");
-        waiting = without(waiting, part);
-      }
-    source.received = std::move(waiting);
+      for (const Range& part : overlap(source.taken, range)) put_row(source, CoverageStatus::kObserved, part, "");
+    source.received = minus(source.received, source.taken);
   }
 }
 

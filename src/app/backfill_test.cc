@@ -119,6 +119,47 @@ class BackfillTest : public testing::Test {
     return out;
   }
 
+  // Without an exchange: what earlier lives left, and a life that finds it. Trade n happens at second n.
+  static void take(Ingest& ingest, int64_t first, int64_t last) {
+    for (int64_t id = first; id <= last; ++id) {
+      Trade trade;
+      trade.message_id = MessageIdMaker("binance", "BTCUSDT", "trades").make(id);
+      trade.trade_id = std::to_string(id);
+      trade.symbol = "BTCUSDT";
+      trade.exchange = "binance";
+      trade.asset_class = AssetClass::kCrypto;
+      trade.timestamp = {id * kUsPerSecond};
+      trade.currency = "USDT";
+      trade.source_sequence = id;
+      ASSERT_TRUE(ingest.put(trade));
+    }
+    ASSERT_TRUE(ingest.flush());
+  }
+  static void say(Ingest& ingest, CoverageStatus status, int64_t first, int64_t last, std::string reason = "") {
+    ASSERT_TRUE(ingest.put(Coverage{.exchange = "binance",
+                                    .symbol = "BTCUSDT",
+                                    .first_sequence = first,
+                                    .last_sequence = last,
+                                    .timestamp = {first * kUsPerSecond},
+                                    .end_timestamp = {last * kUsPerSecond},
+                                    .status = status,
+                                    .reason = std::move(reason)}));
+    ASSERT_TRUE(ingest.flush());
+  }
+  std::unique_ptr<Backfill> next_life(Ingest& ingest) {
+    return std::make_unique<Backfill>(*log_, ingest, Backfill::Options{.symbols = {"BTCUSDT"}, .poll_us = 20'000});
+  }
+  /// "observed 5-9 why", of the rows from `from` on.
+  std::vector<std::string> stated(size_t from) {
+    std::vector<std::string> out;
+    for (const Coverage& row : records<Coverage>(kCoverage, decode_coverage))
+      if (from > 0) --from;
+      else
+        out.push_back(std::string(coverage_status_name(row.status)) + " " + std::to_string(row.first_sequence) + "-" +
+                      std::to_string(row.last_sequence) + " " + row.reason);
+    return out;
+  }
+
   std::string dir_;
   Config config_;
   std::unique_ptr<LocalLog> log_;
@@ -272,6 +313,19 @@ TEST_F(BackfillTest, WhatWasSettledAndIsReturnedAfterAllIsTaken) {
       return row.status == CoverageStatus::kBackfilled && row.first_sequence <= settled && row.last_sequence >= settled + 1;
     });
   }));
+}
+
+TEST_F(BackfillTest, WhatALifeTookBetweenItsStatementsIsStatedByTheNext) {
+  Ingest ingest(*log_, *log_);
+  take(ingest, 1, 9);
+  take(ingest, 11, 20);
+  say(ingest, CoverageStatus::kObserved, 3, 5);
+  say(ingest, CoverageStatus::kOpen, 10, 10, "not received");
+  say(ingest, CoverageStatus::kNotIssued, 15, 15, "and it came after all");
+  const auto life = next_life(ingest);
+  EXPECT_TRUE(soon([&] { return stated(3).size() >= 2; }));
+  life->stop();
+  EXPECT_THAT(stated(3), testing::ElementsAre("observed 6-9 ", "observed 11-20 "));
 }
 
 TEST_F(BackfillTest, WhatALifeTookAndHadNoTimeToStateIsStatedByTheNext) {
