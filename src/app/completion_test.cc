@@ -85,7 +85,8 @@ TEST(ManPageTest, HasEachCommandAndEscapesWhatRoffWouldRead) {
 
 TEST(CompletionTest, EveryCommandOfTheProgramHasASummaryAndCommonOptions) {
   CommandLine commands;
-  for (const CommandNode* node : all_commands(command_tree(commands.root()))) {
+  const CommandNode tree = command_tree(commands.root());
+  for (const CommandNode* node : all_commands(tree)) {
     EXPECT_NE(node->summary, "") << node->words;
     if (!node->commands.empty()) continue;
     EXPECT_TRUE(std::ranges::any_of(node->flags, [](const CommandOption& flag) { return flag.is_common; })) << node->words;
