@@ -75,8 +75,6 @@ struct Plan {
   int64_t dead_letters = 0;
 };
 
-double breaker_value(CircuitBreaker::State state) { return static_cast<double>(state); }
-
 /// The process's counters of all that was ever ingested.
 struct IngestMetrics {
   Counter& events = metrics().counter("k2_ingest_events_total", "Events appended to the log.");
@@ -432,7 +430,7 @@ bool Ingest::Impl::back_off(int64_t& wait_us, SteadyClock::time_point deadline) 
   if (hurry_since) deadline = std::min(deadline, *hurry_since + std::chrono::microseconds(options.retry_closing_us));
   if (SteadyClock::now() >= deadline) return false;
   const bool was_hurrying = hurry_since.has_value();
-  int64_t us = breaker.wait_us(system_clock().monotonic_ns() / 1000);
+  int64_t us = breaker.wait_us(system_clock().monotonic_us());
   if (us == 0) {
     us = wait_us;
     wait_us = std::min(wait_us * 2, options.backoff_max_us);
@@ -446,10 +444,10 @@ bool Ingest::Impl::back_off(int64_t& wait_us, SteadyClock::time_point deadline) 
 void Ingest::Impl::note_breaker(const Status& outcome) {
   const std::scoped_lock lock(mutex);
   const CircuitBreaker::State before = breaker.state();
-  const int64_t now_us = system_clock().monotonic_ns() / 1000;
+  const int64_t now_us = system_clock().monotonic_us();
   if (outcome) breaker.succeeded();
   else if (outcome.error().kind == ErrorKind::kUnavailable || outcome.error().kind == ErrorKind::kUnknownOutcome) breaker.failed(now_us);
-  ingest_metrics().breaker.set(breaker_value(breaker.state()));
+  ingest_metrics().breaker.set(static_cast<double>(breaker.state()));
   if (before == breaker.state()) return;
   log_warning("log_breaker", {{"from", breaker_state_name(before)}, {"to", breaker_state_name(breaker.state())}});
 }

@@ -1,4 +1,4 @@
-// Small helpers on byte strings: fixed-width integers in a stated byte order, hexadecimal. Thread rule: pure functions.
+// Small helpers on byte strings: fixed-width integers in a stated byte order, hexadecimal, ASCII case. Thread rule: pure functions.
 #pragma once
 
 #include <bit>
@@ -34,5 +34,8 @@ inline void store_big_endian(void* to, Integer value) {
 
 /// Two lowercase hexadecimal digits a byte.
 [[nodiscard]] std::string to_hex(std::string_view bytes);
+
+/// `text` with A to Z as a to z; other bytes, and so all of UTF-8 beyond ASCII, as they are.
+[[nodiscard]] std::string ascii_lowercase(std::string_view text);
 
 }  // namespace k2

@@ -49,6 +49,8 @@ class Clock {
   [[nodiscard]] virtual TimestampUs now() const = 0;
   /// Monotonic nanoseconds from an arbitrary start, for intervals.
   [[nodiscard]] virtual int64_t monotonic_ns() const = 0;
+  /// The same in microseconds, the unit of our intervals.
+  [[nodiscard]] int64_t monotonic_us() const { return monotonic_ns() / 1000; }
 };
 
 /// The machine's clock.

@@ -137,8 +137,4 @@ class SimExchange::Impl::Client final : public WsSessionHandler, public std::ena
   int messages_in_second_ = 0;
 };
 
-[[nodiscard]] int64_t sim_monotonic_us();
-/// ASCII letters only.
-[[nodiscard]] std::string sim_lowercase(std::string_view text);
-
 }  // namespace k2

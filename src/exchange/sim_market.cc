@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/bytes.h"
 #include "exchange/sim_impl.h"
 
 namespace k2 {
@@ -27,7 +28,7 @@ Status SimExchange::Impl::make_books() {
 void SimExchange::Impl::start_book_of(std::string_view stream, int64_t now_us) {
   const std::string_view symbol = stream.substr(0, stream.find('@'));
   for (auto& [name, book] : books) {
-    if (book.is_started || sim_lowercase(name) != symbol) continue;
+    if (book.is_started || ascii_lowercase(name) != symbol) continue;
     book.is_started = true;
     book.due_us = static_cast<double>(now_us);
     changed.notify_all();
@@ -189,9 +190,9 @@ void SimExchange::Impl::run(const std::stop_token& stop) {
   constexpr int64_t kLongestUs = 20'000;
   std::unique_lock lock(mutex);
   if (!options.wait_for_subscriber)
-    for (auto& [symbol, book] : books) start_book_of(sim_lowercase(symbol), sim_monotonic_us());
+    for (auto& [symbol, book] : books) start_book_of(ascii_lowercase(symbol), system_clock().monotonic_us());
   while (!stop.stop_requested()) {
-    const int64_t now_us = sim_monotonic_us();
+    const int64_t now_us = system_clock().monotonic_us();
     end_old_clients(now_us);
     if (step_all(now_us) > 0) {
       lock.unlock();

@@ -71,8 +71,6 @@ uint64_t next_connection_id() {
   return ++last;
 }
 
-int64_t monotonic_us() { return system_clock().monotonic_ns() / 1000; }
-
 // The stream that a combined message names, {"stream":"btcusdt@trade",...; empty for any other message. Does not parse.
 std::string_view stream_name(std::string_view message) {
   constexpr std::string_view kBegin = "{\"stream\":\"";
@@ -445,7 +443,7 @@ void BinanceFeed::Impl::run(const std::stop_token& stop) {
       is_stopping = true;
       for (const auto& shard : shards) shard->group.stop();
     }
-    const int64_t now_us = monotonic_us();
+    const int64_t now_us = system_clock().monotonic_us();
     take_news(now_us);
     look(now_us);
     const int64_t until_us = advance(now_us);

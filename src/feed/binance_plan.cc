@@ -4,6 +4,7 @@
 #include <set>
 #include <string_view>
 
+#include "base/bytes.h"
 #include "feed/binance_feed.h"
 #include "net/url.h"
 
@@ -15,13 +16,6 @@ bool is_name(std::string_view text) {
   for (const char c : text)
     if (static_cast<unsigned char>(c) <= ' ' || c == 0x7f || std::string_view("/@?&#%\"\\").find(c) != std::string_view::npos) return false;
   return !text.empty();
-}
-
-std::string lowercase(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
 }
 
 std::string joined(const std::vector<std::string>& parts, size_t begin, size_t end, std::string_view between) {
@@ -69,7 +63,7 @@ Status check_names(const BinanceFeedOptions& options) {
       if (!is_name(symbol) || channel.empty() || !is_name(channel.substr(0, channel.find('@'))))
         return make_error(ErrorKind::kInvalidInput,
                           "Binance stream: \"" + symbol + "\" with channel \"" + channel + "\" is no stream name");
-      if (!streams.insert(lowercase(symbol) + "@" + channel).second)
+      if (!streams.insert(ascii_lowercase(symbol) + "@" + channel).second)
         return make_error(ErrorKind::kInvalidInput, "Binance feed: \"" + symbol + "\" with channel \"" + channel + "\" is there twice");
     }
   if (streams.empty()) return make_error(ErrorKind::kInvalidInput, "Binance feed: no symbol or no channel");
@@ -85,7 +79,7 @@ BinanceShard plan_shard(const BinanceFeedOptions& options, const std::vector<Url
   BinanceShard shard;
   shard.symbols.assign(options.symbols.begin() + static_cast<ptrdiff_t>(begin), options.symbols.begin() + static_cast<ptrdiff_t>(end));
   for (const std::string& symbol : shard.symbols)
-    for (const std::string& channel : options.channels) shard.streams.push_back(lowercase(symbol) + "@" + channel);
+    for (const std::string& channel : options.channels) shard.streams.push_back(ascii_lowercase(symbol) + "@" + channel);
   std::string in_url;
   if (shard.streams.size() <= options.streams_in_url_max) {
     std::vector<std::string> encoded;

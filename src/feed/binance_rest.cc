@@ -20,8 +20,6 @@ std::optional<int64_t> read_number(std::string_view text) {
 
 std::string excerpt(std::string_view body) { return std::string(body.substr(0, 200)); }
 
-int64_t now_us() { return system_clock().monotonic_ns() / 1000; }
-
 // {"code":-2014,"msg":"API-key format invalid."}, -2015: rejected (errors.md). Venues differ in the status that goes with it.
 bool asks_for_key(const HttpAnswer& answer) {
   return answer.status == 401 || answer.body.find("\"code\":-2014") != std::string::npos ||
@@ -81,7 +79,7 @@ struct BinanceRest::Impl {
 
 Result<BinanceRestAnswer> BinanceRest::Impl::get_from(Endpoint& endpoint, const std::string& target) {
   const std::string what = "GET " + endpoint.origin + target;
-  const int64_t closed_us = endpoint.closed_until_us - now_us();
+  const int64_t closed_us = endpoint.closed_until_us - system_clock().monotonic_us();
   if (closed_us > 0) {
     trouble = endpoint.closed_by.load();
     return make_error(ErrorKind::kUnavailable,
@@ -103,7 +101,7 @@ Result<BinanceRestAnswer> BinanceRest::Impl::get_from(Endpoint& endpoint, const 
     for (const auto& other : endpoints) {
       if (other.get() != &endpoint && !options.one_exchange) continue;
       other->closed_by = trouble.load();
-      other->closed_until_us = now_us() + wait_s * kUsPerSecond;
+      other->closed_until_us = system_clock().monotonic_us() + wait_s * kUsPerSecond;
     }
     return make_error(ErrorKind::kUnavailable, said);
   }
@@ -151,7 +149,8 @@ Result<BinanceRestAnswer> BinanceRest::agg_trades_between(std::string_view symbo
 
 int64_t BinanceRest::retry_after_us() const {
   int64_t wait = INT64_MAX;
-  for (const auto& endpoint : impl_->endpoints) wait = std::min(wait, std::max<int64_t>(0, endpoint->closed_until_us - now_us()));
+  for (const auto& endpoint : impl_->endpoints)
+    wait = std::min(wait, std::max<int64_t>(0, endpoint->closed_until_us - system_clock().monotonic_us()));
   return impl_->endpoints.empty() ? 0 : wait;
 }
 

@@ -1,37 +1,31 @@
 #include "net/proxy.h"
 
+#include <openssl/evp.h>
+
 #include <algorithm>
 #include <cstdlib>
+
+#include "base/bytes.h"
 
 namespace k2 {
 namespace {
 
-std::string lowercase(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
-}
-
 // RFC 4648, section 4.
 std::string base64(std::string_view bytes) {
-  static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    uint32_t group = 0;
-    for (size_t j = 0; j < 3; ++j) group = group << 8 | (i + j < bytes.size() ? static_cast<unsigned char>(bytes[i + j]) : 0u);
-    for (size_t j = 0; j < 4; ++j) out += i + j <= bytes.size() ? kDigits[group >> (18 - 6 * j) & 63u] : '=';
-  }
+  std::string out((bytes.size() + 2) / 3 * 4 + 1, '\0');  // EVP_EncodeBlock ends it with a zero byte
+  out.resize(static_cast<size_t>(EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
+                                                 reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()))));
   return out;
 }
 
 // The name or address of an authority, in small letters and without brackets, and its port, 0 where there is none.
 std::optional<std::pair<std::string, uint16_t>> split_host(std::string_view text) {
-  if (const auto both = parse_host_port(text)) return std::pair(lowercase(both->first), both->second);
-  if (std::ranges::count(text, ':') > 1 && text.front() != '[') return std::pair(lowercase(text), uint16_t{0});  // a bare IPv6 address
+  if (const auto both = parse_host_port(text)) return std::pair(ascii_lowercase(both->first), both->second);
+  if (std::ranges::count(text, ':') > 1 && text.front() != '[')
+    return std::pair(ascii_lowercase(text), uint16_t{0});  // a bare IPv6 address
   const auto alone = parse_host_port(std::string(text) + ":0");
   if (!alone) return std::nullopt;
-  return std::pair(lowercase(alone->first), uint16_t{0});
+  return std::pair(ascii_lowercase(alone->first), uint16_t{0});
 }
 
 bool is_loopback(std::string_view host) {
@@ -66,7 +60,8 @@ std::unexpected<Error> bad_proxy(std::string_view why) {
 
 Result<Proxy> parse_proxy(std::string_view text) {
   if (const size_t scheme_end = text.find("://"); scheme_end != std::string_view::npos) {
-    if (lowercase(text.substr(0, scheme_end)) != "http") return bad_proxy("want http://host:port; https and socks proxies are not known");
+    if (ascii_lowercase(text.substr(0, scheme_end)) != "http")
+      return bad_proxy("want http://host:port; https and socks proxies are not known");
     text.remove_prefix(scheme_end + 3);
   }
   text = text.substr(0, text.find_first_of("/?#"));

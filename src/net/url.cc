@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/bytes.h"
+
 namespace k2 {
 namespace {
 
@@ -10,13 +12,6 @@ constexpr std::string_view kUnreserved = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijkl
 
 std::unexpected<Error> bad_url(std::string_view text, std::string_view why) {
   return make_error(ErrorKind::kInvalidInput, "URL \"" + std::string(text.substr(0, 200)) + "\": " + std::string(why));
-}
-
-std::string lowercase(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
 }
 
 uint16_t default_port(std::string_view scheme) { return scheme == "https" || scheme == "wss" ? 443 : 80; }
@@ -74,7 +69,7 @@ Result<Url> parse_url(std::string_view text) {
   Url url;
   const size_t scheme_end = text.find("://");
   if (scheme_end == std::string_view::npos) return bad_url(text, "want http://, https://, ws:// or wss://");
-  url.scheme = lowercase(text.substr(0, scheme_end));
+  url.scheme = ascii_lowercase(text.substr(0, scheme_end));
   if (url.scheme != "http" && url.scheme != "https" && url.scheme != "ws" && url.scheme != "wss")
     return bad_url(text, "want http://, https://, ws:// or wss://");
 
@@ -88,7 +83,7 @@ Result<Url> parse_url(std::string_view text) {
   auto parsed = parse_host_port(host_port);
   if (!parsed) return bad_url(text, "host or port cannot be read");
   if (parsed->second == 0) return bad_url(text, "port 0");
-  url.host = lowercase(parsed->first);
+  url.host = ascii_lowercase(parsed->first);
   url.port = parsed->second;
 
   const std::string_view target = rest.substr(authority_end);
