@@ -20,7 +20,6 @@
 #include "codec/binance_rest.h"
 #include "feed/binance_rest.h"
 #include "market/coverage.h"
-#include "net/url.h"
 #include "query/coverage.h"
 
 namespace k2 {
@@ -34,47 +33,10 @@ constexpr const char* kNotReceived = "not received";  // the reason of a gap tha
 constexpr size_t kMessagesMax = 65'536;
 constexpr size_t kReceivedRangesMax = 10'000;  // a source, waiting for the log to have them
 
-int64_t monotonic_us() { return system_clock().monotonic_ns() / 1000; }
-
-std::string exchange_of_endpoint(std::string_view endpoint) {
-  const auto url = parse_url(endpoint);
-  return std::string(binance_exchange_of_host(url ? url->host : ""));
-}
-
-bool has_events(CoverageStatus status) { return status == CoverageStatus::kObserved || status == CoverageStatus::kBackfilled; }
-
-/// `all` without `range`.
-SequenceRanges without(const SequenceRanges& all, const Range& range) {
-  SequenceRanges rest;
-  for (const Range& part : all.ranges()) {
-    if (part.first < range.first) rest.insert(Range{part.first, std::min(part.last, range.first - 1)});
-    if (part.last > range.last) rest.insert(Range{std::max(part.first, range.last + 1), part.last});
-  }
-  return rest;
-}
-
-/// The part of `range` that `ranges` have.
-std::vector<Range> overlap(const SequenceRanges& ranges, const Range& range) {
-  std::vector<Range> parts;
-  const auto& all = ranges.ranges();
-  auto at = std::ranges::lower_bound(all, range.first, {}, &Range::last);
-  for (; at != all.end() && at->first <= range.last; ++at)
-    parts.push_back({std::max(at->first, range.first), std::min(at->last, range.last)});
-  return parts;
-}
-
-/// The part of `all` that `other` lacks.
-SequenceRanges minus(const SequenceRanges& all, const SequenceRanges& other) {
-  SequenceRanges rest;
-  for (const Range& range : all.ranges()) {
-    int64_t at = range.first;
-    for (const Range& part : overlap(other, range)) {
-      if (at < part.first) rest.insert(Range{at, part.first - 1});
-      at = part.last + 1;
-    }
-    if (at <= range.last) rest.insert(Range{at, range.last});
-  }
-  return rest;
+SequenceRanges only(const Range& range) {
+  SequenceRanges ranges;
+  ranges.insert(range);
+  return ranges;
 }
 
 struct ExchangeMetrics {
@@ -129,8 +91,6 @@ struct Backfill::Impl {
     int64_t versions = -1;  // of both positions as last read, added up
     bool has_line = false;  // had one since the start
     std::vector<CoverageRange> stated;  // by earlier lives; until the first look at the positions
-    SequenceRanges taken;
-    SequenceRanges settled;
     SequenceRanges received;  // by the feed, and not yet stated
     EventTimes times;
   };
@@ -173,7 +133,7 @@ struct Backfill::Impl {
   Status look_back();
   Status each_record(const TopicPartition& partition, Offset from, Offset end, const std::function<void(const LogRecord&)>& take);
   void adopt(const CoverageState& stated);
-  void compare_with_statements(Source& source);
+  void compare_with_statements(size_t source_index);
   Status poll();
   void ask(const GapRequest& request);
   Status hand_over(const GapRequest& request, const BinanceRestTrades& rows);
@@ -210,7 +170,7 @@ struct Backfill::Impl {
 
 Backfill::Impl::Impl(const Log& l, Ingest& i, Options o) : log(l), ingest(i), options(std::move(o)), filler(options.policy) {
   std::map<std::string, std::vector<std::string>> endpoints = {{std::string(kBinanceExchange), {}}, {std::string(kBinanceUsExchange), {}}};
-  for (const std::string& endpoint : options.rest_endpoints) endpoints[exchange_of_endpoint(endpoint)].push_back(endpoint);
+  for (const std::string& endpoint : options.rest_endpoints) endpoints[std::string(binance_exchange_of_url(endpoint))].push_back(endpoint);
   for (auto& [name, urls] : endpoints) {
     Exchange& exchange = *exchanges.emplace_back(std::make_unique<Exchange>(name));
     if (!urls.empty())
@@ -246,7 +206,7 @@ void Backfill::Impl::take(const LineUp& line) {
   for (const std::string& symbol : line.symbols)
     if (const size_t* source = find(line.exchange, symbol)) {
       sources[*source].has_line = true;
-      filler.check_tail(*source, monotonic_us());
+      filler.check_tail(*source, system_clock().monotonic_us());
     }
   next_poll_us = 0;
 }
@@ -262,7 +222,8 @@ void Backfill::Impl::take(const Received& received) {
   source.times.note(received.range.first, received.first_time);
   source.times.note(received.range.last, received.last_time);
   source.received.insert(received.range);
-  if (source.received.ranges().size() > kReceivedRangesMax) source.received = without(source.received, source.received.ranges().front());
+  if (source.received.ranges().size() > kReceivedRangesMax)
+    source.received = source.received.without(only(source.received.ranges().front()));
 }
 
 // --- What the log has -------------------------------------------------------------------------------------------------------------------
@@ -323,26 +284,26 @@ void Backfill::Impl::adopt(const CoverageState& stated) {
     if (source == nullptr || whose.channel != channel_name(Channel::kTrades)) continue;
     sources[*source].stated = *ranges;
     for (const CoverageRange& range : *ranges) {
-      const int64_t beside = has_events(range.status) ? 0 : 1;  // a gap reaches from the event before it to the one after it
+      const int64_t beside = is_received(range.status) ? 0 : 1;  // a gap reaches from the event before it to the one after it
       if (range.timestamp.us > 0) sources[*source].times.note_not_before(range.first - beside, range.timestamp);
       if (range.end_timestamp.us > 0) sources[*source].times.note_not_after(range.last + beside, range.end_timestamp);
       if (range.status == CoverageStatus::kOpen)
-        filler.adopt(*source, {range.first, range.last}, range.reason != kNotReceived, monotonic_us());
+        filler.adopt(*source, {range.first, range.last}, range.reason != kNotReceived, system_clock().monotonic_us());
     }
   }
 }
 
 /// At the first look: what was taken and never stated as received, because the process before had no time to, or because it came after it had
 /// been settled. GapFiller tells of what was stated as open.
-void Backfill::Impl::compare_with_statements(Source& source) {
+void Backfill::Impl::compare_with_statements(size_t source_index) {
+  Source& source = sources[source_index];
   const std::vector<CoverageRange> stated = std::exchange(source.stated, {});
   if (stated.empty()) return;
   SequenceRanges said;
   if (stated.front().first > 0) said.insert(Range{0, stated.front().first - 1});  // loaded from files
   for (const CoverageRange& range : stated)
-    if (has_events(range.status) || range.status == CoverageStatus::kOpen) said.insert(Range{range.first, range.last});
-  const SequenceRanges unsaid = minus(source.taken, said);
-  for (const Range& range : unsaid.ranges()) source.received.insert(range);
+    if (is_received(range.status) || range.status == CoverageStatus::kOpen) said.insert(Range{range.first, range.last});
+  source.received.insert(filler.taken(source_index).without(said));
 }
 
 Status Backfill::Impl::poll() {
@@ -353,7 +314,7 @@ Status Backfill::Impl::poll() {
   // What was shed is a hole only when something follows it, which a quiet symbol does not do.
   if (const int64_t shed = ingest.counts().trades_shed; shed != trades_shed_seen) {
     trades_shed_seen = shed;
-    for (size_t i = 0; i < sources.size(); ++i) filler.shed(i, monotonic_us());
+    for (size_t i = 0; i < sources.size(); ++i) filler.shed(i, system_clock().monotonic_us());
   }
   // Sources of an exchange that was never connected to stand still; they are looked at once.
   std::vector<size_t> looked_at;
@@ -370,12 +331,12 @@ Status Backfill::Impl::poll() {
     const Position& taken = positions[2 * i];
     const Position& settled = positions[2 * i + 1];
     if (taken.version + settled.version == source.versions) continue;
-    K2_TRY(source.taken, SequenceRanges::parse(taken.value));
-    K2_TRY(source.settled, SequenceRanges::parse(settled.value));
+    K2_TRY(SequenceRanges taken_ranges, SequenceRanges::parse(taken.value));
+    K2_TRY(SequenceRanges settled_ranges, SequenceRanges::parse(settled.value));
     const bool is_first_look = source.versions < 0;
     source.versions = taken.version + settled.version;
-    filler.observe(looked_at[i], source.taken, source.settled, monotonic_us());
-    if (is_first_look) compare_with_statements(source);
+    filler.observe(looked_at[i], std::move(taken_ranges), std::move(settled_ranges), system_clock().monotonic_us());
+    if (is_first_look) compare_with_statements(looked_at[i]);
   }
   return {};
 }
@@ -384,16 +345,17 @@ Status Backfill::Impl::poll() {
 
 void Backfill::Impl::fail_request(const GapRequest& request, GapFailure failure, const std::string& why) {
   const Exchange& exchange = *sources[request.source].exchange;
-  filler.failed(failure, why, exchange.rest ? exchange.rest->retry_after_us() : 0, monotonic_us());
+  filler.failed(failure, why, exchange.rest ? exchange.rest->retry_after_us() : 0, system_clock().monotonic_us());
   note_error(why);
 }
 
 void Backfill::Impl::ask(const GapRequest& request) {
   Source& source = sources[request.source];
   Exchange& exchange = *source.exchange;
-  if (!options.is_wanted) return filler.failed(GapFailure::kForbidden, "binance.backfill is off", 0, monotonic_us());
+  if (!options.is_wanted) return filler.failed(GapFailure::kForbidden, "binance.backfill is off", 0, system_clock().monotonic_us());
   if (!exchange.rest)
-    return filler.failed(GapFailure::kForbidden, "no REST endpoint of " + exchange.name + " is configured", 0, monotonic_us());
+    return filler.failed(GapFailure::kForbidden, "no REST endpoint of " + exchange.name + " is configured", 0,
+                         system_clock().monotonic_us());
   const auto answer = exchange.rest->historical_trades(source.symbol, request.from_id, request.limit);
   const BinanceRestTrouble trouble = answer ? BinanceRestTrouble::kNone : exchange.rest->trouble();
   exchange.shown.requests(binance_rest_trouble_name(trouble)).add();
@@ -420,13 +382,15 @@ void Backfill::Impl::ask(const GapRequest& request) {
   if (const Status put = hand_over(request, *rows); !put) return fail_request(request, GapFailure::kUnreachable, put.error().message);
   GapAnswer told{.ids = rows->ids, .used_weight = answer->used_weight_minute};
   for (const auto& row : rows->unreadable) told.unreadable.push_back(row.id);
-  filler.answered(told, monotonic_us());
+  filler.answered(told, system_clock().monotonic_us());
 }
 
 /// Puts what is missing into ingest, also what was settled and is there after all; the other rows were there to judge the answer by, but say when they happened.
 Status Backfill::Impl::hand_over(const GapRequest& request, const BinanceRestTrades& rows) {
   Source& source = sources[request.source];
-  const auto is_missing = [&](int64_t id) { return id >= request.wanted.first && id <= request.wanted.last && !source.taken.contains(id); };
+  const auto is_missing = [&](int64_t id) {
+    return id >= request.wanted.first && id <= request.wanted.last && !filler.taken(request.source).contains(id);
+  };
   for (size_t i = 0; i < rows.trades.size(); ++i) {
     const Trade& trade = rows.trades[i];
     const int64_t id = *trade.source_sequence;
@@ -437,7 +401,7 @@ Status Backfill::Impl::hand_over(const GapRequest& request, const BinanceRestTra
     if (is_missing(id)) K2_RETURN_IF_ERROR(ingest.put(trade));
   }
   for (const auto& row : rows.unreadable) {
-    if (!is_missing(row.id) || source.settled.contains(row.id)) continue;
+    if (!is_missing(row.id) || filler.settled(request.source).contains(row.id)) continue;
     const DeadLetter letter{"historicalTrades of " + source.exchange->name + "/" + source.symbol, row.reason, row.raw,
                             system_clock().now()};
     K2_RETURN_IF_ERROR(ingest.put(
@@ -450,9 +414,9 @@ void Backfill::Impl::check_clocks() {
   for (const auto& exchange : exchanges) {
     if (!exchange->rest) continue;
     const TimestampUs before = system_clock().now();
-    const int64_t begin = monotonic_us();
+    const int64_t begin = system_clock().monotonic_us();
     const auto answer = exchange->rest->time();
-    const int64_t half_us = (monotonic_us() - begin) / 2;
+    const int64_t half_us = (system_clock().monotonic_us() - begin) / 2;
     if (!answer) continue;
     const auto theirs = parse_binance_server_time(answer->body);
     if (theirs) exchange->shown.clock_offset.set(static_cast<double>(theirs->us - before.us - half_us) * 1e-6);
@@ -464,7 +428,7 @@ void Backfill::Impl::check_clocks() {
 /// Received events know when they happened; a gap reaches from the event before it to the one after it.
 void Backfill::Impl::put_row(Source& source, CoverageStatus status, const Range& range, const std::string& reason) {
   const TimestampUs now = system_clock().now();
-  const int64_t beside = has_events(status) ? 0 : 1;
+  const int64_t beside = is_received(status) ? 0 : 1;
   const auto before = source.times.at_or_before(range.first - beside);
   const auto after = source.times.at_or_after(range.last + beside);
   Coverage row{
@@ -473,8 +437,8 @@ void Backfill::Impl::put_row(Source& source, CoverageStatus status, const Range&
       .first_sequence = range.first,
       .last_sequence = range.last,
       .timestamp =
-          has_events(status) ? source.times.at_or_after(range.first).value_or(before.value_or(now)) : before.value_or(after.value_or(now)),
-      .end_timestamp = has_events(status) ? source.times.at_or_before(range.last).value_or(after.value_or(now)) : after.value_or(now),
+          is_received(status) ? source.times.at_or_after(range.first).value_or(before.value_or(now)) : before.value_or(after.value_or(now)),
+      .end_timestamp = is_received(status) ? source.times.at_or_before(range.last).value_or(after.value_or(now)) : after.value_or(now),
       .status = status,
       .reason = reason,
       .ingestion_timestamp = now};
@@ -497,7 +461,7 @@ void Backfill::Impl::state(const GapEvent& event) {
     case GapEventKind::kOpened: reason = kNotReceived; [[fallthrough]];
     case GapEventKind::kTooLarge:
       all.gaps.add();
-      source.received = without(source.received, event.range);  // it did not reach the log
+      source.received = source.received.without(only(event.range));  // it did not reach the log
       log_warning("gap_open", {{"exchange", source.exchange->name},
                                {"symbol", source.symbol},
                                {"first", event.range.first},
@@ -543,11 +507,13 @@ void Backfill::Impl::state(const GapEvent& event) {
 
 /// What the feed received is observed once the log has it; the rest waits, or turns out to be a gap.
 void Backfill::Impl::state_received() {
-  for (Source& source : sources) {
+  for (size_t i = 0; i < sources.size(); ++i) {
+    Source& source = sources[i];
     if (source.received.empty()) continue;
+    const SequenceRanges& taken = filler.taken(i);
     for (const Range& range : source.received.ranges())
-      for (const Range& part : overlap(source.taken, range)) put_row(source, CoverageStatus::kObserved, part, "");
-    source.received = minus(source.received, source.taken);
+      for (const Range& part : taken.overlap(range)) put_row(source, CoverageStatus::kObserved, part, "");
+    source.received = source.received.without(taken);
   }
 }
 
@@ -562,7 +528,7 @@ void Backfill::Impl::show() {
     const GapTotals totals = filler.totals(exchange->name);
     exchange->shown.open.set(static_cast<double>(totals.open));
     exchange->shown.missing.set(static_cast<double>(totals.missing));
-    exchange->shown.weight.set(static_cast<double>(filler.weight_spent(exchange->name, monotonic_us())));
+    exchange->shown.weight.set(static_cast<double>(filler.weight_spent(exchange->name, system_clock().monotonic_us())));
     sum.open += totals.open;
     sum.missing += totals.missing;
   }
@@ -576,8 +542,8 @@ void Backfill::Impl::show() {
 /// One round. Returns when the next is due.
 int64_t Backfill::Impl::work() {
   take_messages();
-  if (monotonic_us() >= next_poll_us) {
-    next_poll_us = monotonic_us() + options.poll_us;
+  if (system_clock().monotonic_us() >= next_poll_us) {
+    next_poll_us = system_clock().monotonic_us() + options.poll_us;
     const Status polled = poll();
     is_log_there = polled.has_value();
     if (!polled) {
@@ -588,15 +554,15 @@ int64_t Backfill::Impl::work() {
     state_received();
   }
   if (!is_log_there) return next_poll_us;
-  const GapAction action = filler.next(monotonic_us());
+  const GapAction action = filler.next(system_clock().monotonic_us());
   state_events();
   const auto* request = std::get_if<GapRequest>(&action);
   if (request != nullptr) ask(*request);
   state_events();
   show();
   if (request != nullptr) return 0;
-  if (monotonic_us() >= next_clock_check_us) {
-    next_clock_check_us = monotonic_us() + options.clock_check_us;
+  if (system_clock().monotonic_us() >= next_clock_check_us) {
+    next_clock_check_us = system_clock().monotonic_us() + options.clock_check_us;
     check_clocks();
   }
   return std::min({std::get<GapWait>(action).until_us, next_poll_us, next_clock_check_us});
@@ -606,7 +572,7 @@ void Backfill::Impl::run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     const int64_t due_us = work();
     std::unique_lock lock(mutex);
-    const int64_t wait_us = std::clamp<int64_t>(due_us - monotonic_us(), 0, options.poll_us);
+    const int64_t wait_us = std::clamp<int64_t>(due_us - system_clock().monotonic_us(), 0, options.poll_us);
     changed.wait_for(lock, stop, std::chrono::microseconds(wait_us), [this] { return !inbox.empty(); });
   }
   finish();

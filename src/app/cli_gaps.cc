@@ -58,15 +58,14 @@ Result<SequenceRanges> accounted(const Log& log, const CoverageSource& source) {
          log.positions({event_source(source.exchange, source.symbol, channel), settled_source(source.exchange, source.symbol, channel)}));
   K2_TRY(SequenceRanges all, SequenceRanges::parse(positions[0].value));
   K2_TRY(const SequenceRanges settled, SequenceRanges::parse(positions[1].value));
-  for (const SequenceRanges::Range& range : settled.ranges()) all.insert(range);
+  all.insert(settled);
   return all;
 }
 
 /// How many of first..last are not in `ranges`.
 int64_t absent(const SequenceRanges& ranges, int64_t first, int64_t last) {
   int64_t count = std::max<int64_t>(0, last - first + 1);
-  for (const SequenceRanges::Range& range : ranges.ranges())
-    count -= std::max<int64_t>(0, std::min(last, range.last) - std::max(first, range.first) + 1);
+  for (const SequenceRanges::Range& part : ranges.overlap({first, last})) count -= part.last - part.first + 1;
   return count;
 }
 

@@ -11,6 +11,7 @@
 
 #include "codec/fields.h"
 #include "market/message_id.h"
+#include "net/url.h"
 
 namespace k2 {
 namespace {
@@ -512,5 +513,10 @@ void BinanceParser::set_instruments(std::shared_ptr<const InstrumentTable> instr
 }
 
 Status BinanceParser::parse(std::string_view frame, TimestampUs received, BinanceFrame& out) { return impl_->parse(frame, received, out); }
+
+std::string_view binance_exchange_of_url(std::string_view url) {
+  const auto parsed = parse_url(url);
+  return binance_exchange_of_host(parsed ? parsed->host : "");
+}
 
 }  // namespace k2

@@ -27,6 +27,9 @@ inline constexpr std::string_view kBinanceUsExchange = "binance_us";
   return host == "binance.us" || host.ends_with(".binance.us") ? kBinanceUsExchange : kBinanceExchange;
 }
 
+/// The same of a URL; of text that is none, "binance".
+[[nodiscard]] std::string_view binance_exchange_of_url(std::string_view url);
+
 /// @aggTrade: trades of one taker order at one price, with the range of trade ids that it covers.
 struct BinanceAggTrade {
   std::string symbol;

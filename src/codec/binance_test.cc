@@ -58,6 +58,8 @@ TEST(Binance, OnlyHostsOfBinanceUsAreBinanceUs) {
   EXPECT_EQ(binance_exchange_of_host("127.0.0.1"), "binance");
   EXPECT_EQ(binance_exchange_of_host("notbinance.us"), "binance");
   EXPECT_EQ(binance_exchange_of_host("api.binance.us"), "binance_us");
+  EXPECT_EQ(binance_exchange_of_url("wss://stream.binance.us:9443/stream?streams=a"), "binance_us");
+  EXPECT_EQ(binance_exchange_of_url("stream.binance.us"), "binance");  // no URL
 }
 
 TEST(Binance, ATradeFrameIsATrade) {

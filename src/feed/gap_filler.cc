@@ -12,13 +12,6 @@ using Range = SequenceRanges::Range;
 constexpr int64_t kMinuteUs = 60'000'000;
 constexpr const char* kUnreadableReason = "the venue's row could not be read; it is in the dead letters";
 
-/// Calls `take` with every part of `ranges` that lies within [first, last], in order.
-template <class Take>
-void for_each_overlap(const std::vector<Range>& ranges, int64_t first, int64_t last, Take take) {
-  auto range = std::lower_bound(ranges.begin(), ranges.end(), first, [](const Range& r, int64_t value) { return r.last < value; });
-  for (; range != ranges.end() && range->first <= last; ++range) take(Range{std::max(range->first, first), std::min(range->last, last)});
-}
-
 /// What lies between the first and the last taken id and is neither taken nor settled: the newest `holes_max`, in order.
 std::vector<Range> holes_of(const SequenceRanges& taken, const SequenceRanges& settled, size_t holes_max) {
   std::vector<Range> holes;
@@ -27,10 +20,10 @@ std::vector<Range> holes_of(const SequenceRanges& taken, const SequenceRanges& s
     const size_t begin = holes.size();
     int64_t at = ranges[i - 1].last + 1;
     const int64_t last = ranges[i].first - 1;
-    for_each_overlap(settled.ranges(), at, last, [&](const Range& gone) {
+    for (const Range& gone : settled.overlap({at, last})) {
       if (at < gone.first) holes.push_back({at, gone.first - 1});
       at = gone.last + 1;
-    });
+    }
     if (at <= last) holes.push_back({at, last});
     std::reverse(holes.begin() + static_cast<std::ptrdiff_t>(begin), holes.end());
   }
@@ -73,15 +66,16 @@ std::vector<GapEvent> GapFiller::take_events() { return std::exchange(events_, {
 
 // --- What the log has -----------------------------------------------------------------------------------------------------------------
 
-void GapFiller::observe(size_t source_index, const SequenceRanges& taken, const SequenceRanges& settled, int64_t now_us) {
+void GapFiller::observe(size_t source_index, SequenceRanges taken_now, SequenceRanges settled_now, int64_t now_us) {
   Source& source = sources_[source_index];
   source.is_observed = true;
-  source.taken = taken;
-  source.settled = settled;
+  source.taken = std::move(taken_now);
+  source.settled = std::move(settled_now);
+  const SequenceRanges& taken = source.taken;
   if (source.tail.is_wanted && source.tail.arrived_id && taken.last() && *taken.last() >= *source.tail.arrived_id) source.tail = {};
 
   Pieces kept;
-  const std::vector<Range> holes = holes_of(taken, settled, policy_.holes_max);
+  const std::vector<Range> holes = holes_of(taken, source.settled, policy_.holes_max);
   auto piece = source.pieces.begin();
   for (const Range& hole : holes) {
     const bool is_too_large = hole.last - hole.first >= policy_.trades_max;
@@ -110,9 +104,8 @@ void GapFiller::observe(size_t source_index, const SequenceRanges& taken, const 
   for (const auto& [first, old] : kept) {
     const bool was_returned = old.state == State::kReturned;
     if (!old.is_opened && !was_returned) continue;
-    for_each_overlap(taken.ranges(), first, old.last, [&](const Range& part) {
+    for (const Range& part : taken.overlap({first, old.last}))
       tell(was_returned ? GapEventKind::kBackfilled : GapEventKind::kArrived, source_index, part.first, part.last);
-    });
   }
   tell_returned(source_index);
 }
@@ -130,17 +123,9 @@ void GapFiller::adopt(size_t source, const Range& open, bool is_told, int64_t no
 void GapFiller::tell_returned(size_t index) {
   Source& source = sources_[index];
   if (source.returned.empty()) return;
-  SequenceRanges waiting;
-  for (const Range& returned : source.returned.ranges()) {
-    int64_t at = returned.first;
-    for_each_overlap(source.taken.ranges(), returned.first, returned.last, [&](const Range& part) {
-      tell(GapEventKind::kBackfilled, index, part.first, part.last);
-      if (at < part.first) waiting.insert(Range{at, part.first - 1});
-      at = part.last + 1;
-    });
-    if (at <= returned.last) waiting.insert(Range{at, returned.last});
-  }
-  source.returned = std::move(waiting);
+  for (const Range& returned : source.returned.ranges())
+    for (const Range& part : source.taken.overlap(returned)) tell(GapEventKind::kBackfilled, index, part.first, part.last);
+  source.returned = source.returned.without(source.taken);
 }
 
 void GapFiller::check_tail(size_t source, int64_t now_us) {
@@ -306,8 +291,7 @@ GapFiller::Evidence GapFiller::weigh(const Source& source, const GapAnswer& answ
   evidence.first = answer.ids.empty() ? asked_->from_id : answer.ids.front();
   evidence.last = answer.ids.empty() ? asked_->from_id - 1 : answer.ids.back();
   int64_t expected = 0;
-  for_each_overlap(source.taken.ranges(), evidence.first, evidence.last,
-                   [&](const Range& range) { expected += range.last - range.first + 1; });
+  for (const Range& range : source.taken.overlap({evidence.first, evidence.last})) expected += range.last - range.first + 1;
   evidence.is_whole = expected == std::ranges::count_if(answer.ids, [&](int64_t id) { return source.taken.contains(id); });
   return evidence;
 }

@@ -119,7 +119,7 @@ class GapFiller {
   /// stays open (too large, stuck).
   void adopt(size_t source, const SequenceRanges::Range& open, bool is_told, int64_t now_us);
   /// What the log has of it now.
-  void observe(size_t source, const SequenceRanges& taken, const SequenceRanges& settled, int64_t now_us);
+  void observe(size_t source, SequenceRanges taken, SequenceRanges settled, int64_t now_us);
 
   /// A line came up: what happened while there was none may be more than a hole shows.
   void check_tail(size_t source, int64_t now_us);
@@ -138,7 +138,9 @@ class GapFiller {
   [[nodiscard]] std::vector<GapEvent> take_events();
 
   [[nodiscard]] GapTotals totals(std::string_view exchange) const;
-  [[nodiscard]] bool has(size_t source, int64_t id) const { return sources_[source].taken.contains(id); }
+  /// What observe() was told last.
+  [[nodiscard]] const SequenceRanges& taken(size_t source) const { return sources_[source].taken; }
+  [[nodiscard]] const SequenceRanges& settled(size_t source) const { return sources_[source].settled; }
   /// Weight spent on that exchange in the last minute.
   [[nodiscard]] int64_t weight_spent(std::string_view exchange, int64_t now_us) const;
 

@@ -26,6 +26,10 @@ enum class CoverageStatus : uint8_t {
 inline constexpr size_t kCoverageStatusCount = 5;  // the enumerators' values are the Avro enum indexes of schemas/v2
 /// "observed", "backfilled", "not_issued", "open", "lost".
 [[nodiscard]] std::string_view coverage_status_name(CoverageStatus status);
+/// Whether the events are there: observed or backfilled.
+[[nodiscard]] constexpr bool is_received(CoverageStatus status) {
+  return status == CoverageStatus::kObserved || status == CoverageStatus::kBackfilled;
+}
 [[nodiscard]] Result<CoverageStatus> parse_coverage_status(std::string_view name);
 
 struct Coverage {

@@ -52,6 +52,32 @@ bool SequenceRanges::insert(const Range& range) {
   return true;
 }
 
+void SequenceRanges::insert(const SequenceRanges& others) {
+  for (const Range& range : others.ranges_) insert(range);
+}
+
+std::vector<SequenceRanges::Range> SequenceRanges::overlap(const Range& range) const {
+  std::vector<Range> parts;
+  if (range.first > range.last) return parts;
+  auto at = std::ranges::lower_bound(ranges_, range.first, {}, &Range::last);
+  for (; at != ranges_.end() && at->first <= range.last; ++at)
+    parts.push_back({std::max(at->first, range.first), std::min(at->last, range.last)});
+  return parts;
+}
+
+SequenceRanges SequenceRanges::without(const SequenceRanges& others) const {
+  SequenceRanges rest;
+  for (const Range& range : ranges_) {
+    int64_t at = range.first;
+    for (const Range& part : others.overlap(range)) {
+      if (at < part.first) rest.ranges_.push_back({at, part.first - 1});
+      at = part.last + 1;
+    }
+    if (at <= range.last) rest.ranges_.push_back({at, range.last});
+  }
+  return rest;
+}
+
 bool SequenceRanges::contains(int64_t sequence) const {
   const auto range = std::lower_bound(ranges_.begin(), ranges_.end(), sequence,
                                       [](const Range& candidate, int64_t value) { return candidate.last < value; });

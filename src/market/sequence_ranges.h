@@ -31,7 +31,13 @@ class SequenceRanges {
   bool insert(int64_t sequence);
   /// Takes all of `range` (0 <= first <= last); false if all of it was taken already.
   bool insert(const Range& range);
+  /// Takes all that `others` has.
+  void insert(const SequenceRanges& others);
   [[nodiscard]] bool contains(int64_t sequence) const;
+  /// The parts of `range` that were taken, ascending; none where its first lies behind its last.
+  [[nodiscard]] std::vector<Range> overlap(const Range& range) const;
+  /// What was taken here and not in `others`.
+  [[nodiscard]] SequenceRanges without(const SequenceRanges& others) const;
 
   /// The largest one taken.
   [[nodiscard]] std::optional<int64_t> last() const;

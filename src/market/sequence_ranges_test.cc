@@ -42,6 +42,34 @@ TEST(SequenceRanges, TakesWholeRangesLikeOneByOne) {
   }
 }
 
+TEST(SequenceRanges, OverlapsAndDifferencesAreThoseOfSets) {
+  std::mt19937 random(13);
+  for (int round = 0; round < 200; ++round) {
+    SequenceRanges a, b;
+    for (int i = 0; i < 30; ++i) a.insert(static_cast<int64_t>(random() % 60));
+    for (int i = 0; i < 30; ++i) b.insert(static_cast<int64_t>(random() % 60));
+    const SequenceRanges::Range window{static_cast<int64_t>(random() % 30), 30 + static_cast<int64_t>(random() % 30)};
+    SequenceRanges in_window;
+    for (const SequenceRanges::Range& part : a.overlap(window)) in_window.insert(part);
+    const SequenceRanges rest = a.without(b);
+    SequenceRanges both = rest;
+    both.insert(b);
+    for (int64_t sequence = 0; sequence < 60; ++sequence) {
+      EXPECT_EQ(in_window.contains(sequence), a.contains(sequence) && window.first <= sequence && sequence <= window.last);
+      EXPECT_EQ(rest.contains(sequence), a.contains(sequence) && !b.contains(sequence));
+      EXPECT_EQ(both.contains(sequence), a.contains(sequence) || b.contains(sequence));
+    }
+    EXPECT_EQ(SequenceRanges::parse(rest.to_string()).value(), rest);
+  }
+}
+
+TEST(SequenceRanges, NothingOverlapsAnEmptyRange) {
+  SequenceRanges ranges;
+  ranges.insert(SequenceRanges::Range{1, 100});
+  EXPECT_TRUE(ranges.overlap({50, 49}).empty());
+  EXPECT_TRUE(ranges.overlap({50, 10}).empty());
+}
+
 TEST(SequenceRanges, ReadsOnlyItsOwnText) {
   EXPECT_EQ(SequenceRanges::parse("")->ranges().size(), 0u);
   EXPECT_EQ(SequenceRanges::parse("5-9,12")->ranges().size(), 2u);

@@ -10,14 +10,10 @@
 namespace k2 {
 namespace {
 
-bool is_received(const CoverageRange& range) {
-  return range.status == CoverageStatus::kObserved || range.status == CoverageStatus::kBackfilled;
-}
-
 /// Whether `time`, of the statement's first or last event, tells where the rest of `old` ends or begins: times of received events are exact,
 /// others reach from some event before to some after. Not at the very ends of `old`: there the statement may have had no times but those.
 bool is_bound(TimestampUs time, const CoverageRange& statement, const CoverageRange& old) {
-  return is_received(statement) && time > old.timestamp && time < old.end_timestamp;
+  return is_received(statement.status) && time > old.timestamp && time < old.end_timestamp;
 }
 
 /// What of `old` lies before `statement`; `old` begins before it.
@@ -68,7 +64,7 @@ std::optional<TimestampUs> known_until(const std::vector<CoverageRange>& ranges,
   std::optional<TimestampUs> until;
   for (size_t i = 0; i < ranges.size();) {
     // Of what was not received, the times reach over events of which perhaps nothing was stated.
-    if (!is_received(ranges[i])) {
+    if (!is_received(ranges[i].status)) {
       ++i;
       continue;
     }
