@@ -19,7 +19,6 @@
 #include "codec/binance_info.h"
 #include "feed/binance_rest.h"
 #include "market/coverage.h"
-#include "net/url.h"
 
 namespace k2 {
 namespace {
@@ -121,7 +120,7 @@ class FrameIngest final : public FrameSink {
     if (!positions) return;
     const TimestampUs now = system_clock().now();
     for (size_t i = 0; i < sources.size(); ++i)
-      if (const auto highest = highest_taken((*positions)[i].value)) numbering_.seed(sources[i], *highest, now);
+      if (const auto highest = highest_taken((*positions)[i].value)) numbering_.source(sources[i]).seed(*highest, now);
   }
 
   /// Who is told of each stretch received; before the first frame, and outlives the last.
@@ -169,6 +168,12 @@ class FrameIngest final : public FrameSink {
     TimestampUs first_time;
     TimestampUs last_time;
   };
+  /// What a line keeps of one symbol.
+  struct SymbolOnLine {
+    std::optional<Stretch> stretch;  // since the symbol's first trade
+    NumberingWatch::Source* trades = nullptr;
+    NumberingWatch::Source* quotes = nullptr;
+  };
   struct Line {
     Line(std::shared_ptr<const InstrumentTable> instruments, std::string_view given)
         : parser(std::move(instruments), given),
@@ -179,35 +184,30 @@ class FrameIngest final : public FrameSink {
     BinanceFrame frame;
     std::string exchange;
     Histogram& latency;
-    std::unordered_map<std::string, Stretch> stretches;  // by symbol
+    std::unordered_map<std::string, SymbolOnLine> symbols;
     TimestampUs handed_over;
   };
 
   Line& line_of(const RawFrame& frame) {
     const std::scoped_lock lock(mutex_);
     if (const auto known = parsers_.find(frame.connection_id); known != parsers_.end()) return known->second;
-    const auto url = parse_url(frame.source);  // the feed connected to it, so it can be read
-    return parsers_.try_emplace(frame.connection_id, instruments_, binance_exchange_of_host(url ? url->host : "")).first->second;
+    return parsers_.try_emplace(frame.connection_id, instruments_, binance_exchange_of_url(frame.source)).first->second;
+  }
+
+  SymbolOnLine& symbol_of(Line& line, const std::string& symbol) {
+    const auto [at, is_new] = line.symbols.try_emplace(symbol);
+    if (is_new) {
+      at->second.trades = &numbering_.source(event_source(line.exchange, symbol, Channel::kTrades));
+      at->second.quotes = &numbering_.source(event_source(line.exchange, symbol, Channel::kQuotes));
+    }
+    return at->second;
   }
 
   Status take(Line& line, const RawFrame& raw) {
     const BinanceFrame& frame = line.frame;
     switch (frame.kind) {
-      case BinanceFrame::Kind::kTrade:
-        if (frame.event_time.us != 0)
-          line.latency.observe(static_cast<double>(std::max<int64_t>(0, frame.trade.ingestion_timestamp.us - frame.event_time.us)) * 1e-6);
-        K2_RETURN_IF_ERROR(ingest_.put(frame.trade));
-        if (numbering_.is_trade_strange(event_source(line.exchange, frame.trade.symbol, Channel::kTrades), *frame.trade.source_sequence,
-                                        frame.trade.timestamp))
-          return bury_strange(line.exchange, Channel::kTrades, raw);  // and nothing is said of its id, which may be another trade's
-        if (backfill_ != nullptr) note(line, frame.trade);
-        return {};
-      case BinanceFrame::Kind::kQuote:
-        K2_RETURN_IF_ERROR(ingest_.put(frame.quote, Numbering::kRising));
-        if (numbering_.is_quote_strange(event_source(line.exchange, frame.quote.symbol, Channel::kQuotes), *frame.quote.source_sequence,
-                                        raw.received))
-          return bury_strange(line.exchange, Channel::kQuotes, raw);
-        return {};
+      case BinanceFrame::Kind::kTrade: return take_trade(line, frame, raw);
+      case BinanceFrame::Kind::kQuote: return take_quote(line, frame.quote, raw);
       case BinanceFrame::Kind::kReply:
         if (frame.reply.is_error) refused(frame.reply);
         return {};
@@ -217,6 +217,25 @@ class FrameIngest final : public FrameSink {
         metrics().counter("k2_feed_other_frames_total", "Well-formed frames that carry nothing k2 keeps.").add();
         return {};
     }
+    return {};
+  }
+
+  Status take_trade(Line& line, const BinanceFrame& frame, const RawFrame& raw) {
+    const Trade& trade = frame.trade;
+    if (frame.event_time.us != 0)
+      line.latency.observe(static_cast<double>(std::max<int64_t>(0, trade.ingestion_timestamp.us - frame.event_time.us)) * 1e-6);
+    K2_RETURN_IF_ERROR(ingest_.put(trade));
+    SymbolOnLine& symbol = symbol_of(line, trade.symbol);
+    if (symbol.trades->is_trade_strange(*trade.source_sequence, trade.timestamp))
+      return bury_strange(line.exchange, Channel::kTrades, raw);  // and nothing is said of its id, which may be another trade's
+    if (backfill_ != nullptr) note(line, symbol, trade);
+    return {};
+  }
+
+  Status take_quote(Line& line, const Quote& quote, const RawFrame& raw) {
+    K2_RETURN_IF_ERROR(ingest_.put(quote, Numbering::kRising));
+    if (symbol_of(line, quote.symbol).quotes->is_quote_strange(*quote.source_sequence, raw.received))
+      return bury_strange(line.exchange, Channel::kQuotes, raw);
     return {};
   }
 
@@ -231,10 +250,11 @@ class FrameIngest final : public FrameSink {
     return bury(raw, "a lower id than the newest, at a later time: the venue's ids seem to begin again; stored if this id was new");
   }
 
-  void note(Line& line, const Trade& trade) {
+  void note(Line& line, SymbolOnLine& symbol, const Trade& trade) {
     const int64_t id = *trade.source_sequence;
-    const auto [at, is_first] = line.stretches.try_emplace(trade.symbol);
-    Stretch& stretch = at->second;
+    const bool is_first = !symbol.stretch;
+    if (is_first) symbol.stretch.emplace();
+    Stretch& stretch = *symbol.stretch;
     if (is_first) backfill_->arrived(line.exchange, trade.symbol, id);
     const bool goes_on = !is_first && id == stretch.range.last + 1;
     if (!is_first && id >= stretch.range.first && id <= stretch.range.last) return;  // once more
@@ -252,7 +272,8 @@ class FrameIngest final : public FrameSink {
   }
 
   void hand_over_all(Line& line) {
-    for (auto& [symbol, stretch] : line.stretches) hand_over(line, symbol, stretch);
+    for (auto& [name, symbol] : line.symbols)
+      if (symbol.stretch) hand_over(line, name, *symbol.stretch);
   }
 
   void hand_over(Line& line, const std::string& symbol, Stretch& stretch) {
@@ -312,8 +333,7 @@ Result<std::unique_ptr<BinanceSource>> BinanceSource::start(const Config& config
     impl->backfill = std::make_unique<Backfill>(*options.log, ingest, backfill_options(config.binance, options, trust, table));
     impl->sink->set_backfill(impl->backfill.get());
     feed.on_live = [backfill = impl->backfill.get()](const BinanceLineUp& line) {
-      const auto url = parse_url(line.endpoint);
-      backfill->line_up(binance_exchange_of_host(url ? url->host : ""), line.symbols);
+      backfill->line_up(binance_exchange_of_url(line.endpoint), line.symbols);
     };
   }
   feed.on_exhausted = [sink = impl->sink.get()](const std::string& why) { sink->fail({ErrorKind::kUnavailable, why}); };
