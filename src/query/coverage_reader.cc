@@ -5,30 +5,19 @@
 #include <algorithm>
 #include <string>
 
-#include "base/assert.h"
+#include "query/batch_column.h"
 
 namespace k2 {
-namespace {
-
-template <class Array>
-const Array& column(const arrow::RecordBatch& batch, const char* name) {
-  const auto array = batch.GetColumnByName(name);
-  K2_ASSERT(array != nullptr);
-  return static_cast<const Array&>(*array);
-}
-
-}  // namespace
-
 Status apply(const arrow::RecordBatch& batch, CoverageResolver& resolver) {
-  const auto& exchanges = column<arrow::StringArray>(batch, "exchange");
-  const auto& symbols = column<arrow::StringArray>(batch, "symbol");
-  const auto& channels = column<arrow::StringArray>(batch, "channel");
-  const auto& firsts = column<arrow::Int64Array>(batch, "first_sequence");
-  const auto& lasts = column<arrow::Int64Array>(batch, "last_sequence");
-  const auto& timestamps = column<arrow::TimestampArray>(batch, "timestamp");
-  const auto& end_timestamps = column<arrow::TimestampArray>(batch, "end_timestamp");
-  const auto& statuses = column<arrow::StringArray>(batch, "status");
-  const auto& reasons = column<arrow::StringArray>(batch, "reason");
+  const auto& exchanges = column_of<arrow::StringArray>(batch, "exchange");
+  const auto& symbols = column_of<arrow::StringArray>(batch, "symbol");
+  const auto& channels = column_of<arrow::StringArray>(batch, "channel");
+  const auto& firsts = column_of<arrow::Int64Array>(batch, "first_sequence");
+  const auto& lasts = column_of<arrow::Int64Array>(batch, "last_sequence");
+  const auto& timestamps = column_of<arrow::TimestampArray>(batch, "timestamp");
+  const auto& end_timestamps = column_of<arrow::TimestampArray>(batch, "end_timestamp");
+  const auto& statuses = column_of<arrow::StringArray>(batch, "status");
+  const auto& reasons = column_of<arrow::StringArray>(batch, "reason");
   for (int64_t row = 0; row < batch.num_rows(); ++row) {
     const auto status = parse_coverage_status(statuses.GetView(row));
     if (!status || firsts.Value(row) > lasts.Value(row))

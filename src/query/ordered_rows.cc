@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "query/batch_column.h"
 
 namespace k2 {
 namespace {
@@ -33,13 +34,6 @@ struct Place {
   [[nodiscard]] auto key() const { return std::tie(timestamp, topic, partition, offset); }
   bool operator<(const Place& other) const { return timestamp != other.timestamp ? timestamp < other.timestamp : key() < other.key(); }
 };
-
-template <class Array>
-const Array& column_of(const arrow::RecordBatch& batch, std::string_view name) {
-  const auto column = batch.GetColumnByName(std::string(name));
-  K2_ASSERT(column != nullptr);
-  return static_cast<const Array&>(*column);
-}
 
 // Numbers topics in the order of their names, which must all be known before a rank means anything.
 class Topics {

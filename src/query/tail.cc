@@ -13,6 +13,7 @@
 #include "base/assert.h"
 #include "codec/columns.h"
 #include "codec/resolve.h"
+#include "query/batch_column.h"
 
 namespace k2 {
 namespace {
@@ -43,9 +44,8 @@ std::string describe(const TopicPartition& partition, Offset from, Offset to) {
 }
 
 std::pair<TimestampUs, TimestampUs> timestamp_range(const arrow::RecordBatch& batch) {
-  const auto column = batch.GetColumnByName("timestamp");
-  K2_ASSERT(column != nullptr && batch.num_rows() > 0);
-  const auto& timestamps = static_cast<const arrow::TimestampArray&>(*column);
+  K2_ASSERT(batch.num_rows() > 0);
+  const auto& timestamps = column_of<arrow::TimestampArray>(batch, "timestamp");
   const auto [min, max] = std::minmax_element(timestamps.raw_values(), timestamps.raw_values() + timestamps.length());
   return {TimestampUs{*min}, TimestampUs{*max}};
 }

@@ -23,6 +23,7 @@
 
 #include "base/assert.h"
 #include "codec/columns.h"
+#include "query/batch_column.h"
 
 namespace k2 {
 namespace {
@@ -403,8 +404,7 @@ class FirstTimestamps {
     std::erase_if(rows, [&](int32_t row) { return !may_matter(timestamps[row], timestamps[row]); });
   }
   void add(const SelectedRows& part) {
-    const auto column = part.batch->GetColumnByName("timestamp");
-    const int64_t* timestamps = static_cast<const arrow::TimestampArray&>(*column).raw_values();
+    const int64_t* timestamps = column_of<arrow::TimestampArray>(*part.batch, "timestamp").raw_values();
     if (part.rows)
       for (const int32_t row : *part.rows) add(timestamps[row]);
     else
