@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "app/app_testing.h"
 #include "app/ingest.h"
 #include "base/logging.h"
 #include "base/uuid.h"
@@ -65,16 +66,7 @@ class ArchiveTest : public testing::Test {
   void put(int64_t first, int64_t last, const std::string& symbol = "BTCUSDT") {
     Ingest ingest(*log_, *log_);
     for (int64_t id = first; id <= last; ++id) {
-      Trade trade;
-      trade.message_id = MessageIdMaker("binance", symbol, "trades").make(id);
-      trade.trade_id = std::to_string(id);
-      trade.symbol = symbol;
-      trade.exchange = "binance";
-      trade.asset_class = AssetClass::kCrypto;
-      trade.timestamp = {1'610'064'000'000'000 + id};
-      trade.currency = "USDT";
-      trade.source_sequence = id;
-      ASSERT_TRUE(ingest.put(trade));
+      ASSERT_TRUE(ingest.put(test::binance_trade(id, {1'610'064'000'000'000 + id}, symbol)));
     }
     ASSERT_TRUE(ingest.flush());
   }

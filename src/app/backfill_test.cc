@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "app/app_testing.h"
 #include "app/config.h"
 #include "app/feed_binance.h"
 #include "base/logging.h"
@@ -43,6 +44,12 @@ class BackfillTest : public testing::Test {
     set_log_level(LogLevel::kInfo);
   }
 
+  /// 30 trades from the 50th on happen and are not sent.
+  static SimOptions with_a_hole() {
+    SimOptions options;
+    options.faults = {parse_fault_rule("hole:at_trade=50,count=30").value()};
+    return options;
+  }
   void start_exchange(SimOptions options = {}) {
     options.symbols = {"BTCUSDT"};
     options.trades_per_second = 500;
@@ -58,6 +65,13 @@ class BackfillTest : public testing::Test {
         config_, *ingest_, {.log = log_.get(), .gap_policy = {.grace_us = 200'000, .confirm_after_us = 500'000}, .gap_poll_us = 50'000});
     ASSERT_TRUE(source) << source.error().message;
     source_ = *std::move(source);
+  }
+  /// A feed that is past the hole and may not ask for it.
+  void leave_a_hole_open() {
+    start_exchange(with_a_hole());
+    config_.binance.backfill = false;
+    start_feed();
+    let_trade(150);
   }
   void stop_feed() {
     if (source_) source_->stop();
@@ -122,28 +136,12 @@ class BackfillTest : public testing::Test {
   // Without an exchange: what earlier lives left, and a life that finds it. Trade n happens at second n.
   static void take(Ingest& ingest, int64_t first, int64_t last) {
     for (int64_t id = first; id <= last; ++id) {
-      Trade trade;
-      trade.message_id = MessageIdMaker("binance", "BTCUSDT", "trades").make(id);
-      trade.trade_id = std::to_string(id);
-      trade.symbol = "BTCUSDT";
-      trade.exchange = "binance";
-      trade.asset_class = AssetClass::kCrypto;
-      trade.timestamp = {id * kUsPerSecond};
-      trade.currency = "USDT";
-      trade.source_sequence = id;
-      ASSERT_TRUE(ingest.put(trade));
+      ASSERT_TRUE(ingest.put(test::binance_trade(id, {id * kUsPerSecond})));
     }
     ASSERT_TRUE(ingest.flush());
   }
   static void say(Ingest& ingest, CoverageStatus status, int64_t first, int64_t last, std::string reason = "") {
-    ASSERT_TRUE(ingest.put(Coverage{.exchange = "binance",
-                                    .symbol = "BTCUSDT",
-                                    .first_sequence = first,
-                                    .last_sequence = last,
-                                    .timestamp = {first * kUsPerSecond},
-                                    .end_timestamp = {last * kUsPerSecond},
-                                    .status = status,
-                                    .reason = std::move(reason)}));
+    ASSERT_TRUE(ingest.put(test::binance_coverage(status, first, last, {first * kUsPerSecond}, {last * kUsPerSecond}, std::move(reason))));
     ASSERT_TRUE(ingest.flush());
   }
   std::unique_ptr<Backfill> next_life(Ingest& ingest) {
@@ -169,9 +167,7 @@ class BackfillTest : public testing::Test {
 };
 
 TEST_F(BackfillTest, FramesThatTheExchangeDidNotSendAreFetched) {
-  SimOptions options;
-  options.faults = {parse_fault_rule("hole:at_trade=50,count=30").value()};
-  start_exchange(options);
+  start_exchange(with_a_hole());
   start_feed();
   let_trade(150);
   sim_->pause();
@@ -211,9 +207,8 @@ TEST_F(BackfillTest, WhatHappenedBetweenTwoLivesIsFetchedThoughNothingFollows) {
 }
 
 TEST_F(BackfillTest, RateLimitsAreHonouredAndTheHoleIsFilledAfterwards) {
-  SimOptions options;
-  options.faults = {parse_fault_rule("hole:at_trade=50,count=30").value(),
-                    parse_fault_rule("rest_429:path=historicalTrades,count=2,delay=1s").value()};
+  SimOptions options = with_a_hole();
+  options.faults.push_back(parse_fault_rule("rest_429:path=historicalTrades,count=2,delay=1s").value());
   start_exchange(options);
   start_feed();
   let_trade(150);
@@ -223,12 +218,7 @@ TEST_F(BackfillTest, RateLimitsAreHonouredAndTheHoleIsFilledAfterwards) {
 }
 
 TEST_F(BackfillTest, WhereItIsOffTheGapIsStatedWithTheReason) {
-  SimOptions options;
-  options.faults = {parse_fault_rule("hole:at_trade=50,count=30").value()};
-  start_exchange(options);
-  config_.binance.backfill = false;
-  start_feed();
-  let_trade(150);
+  leave_a_hole_open();
   EXPECT_TRUE(soon([&] { return source_->gaps().open == 1 && source_->gaps().missing == 30; }));
   stop_feed();
   std::vector<std::string> reasons;
@@ -237,12 +227,7 @@ TEST_F(BackfillTest, WhereItIsOffTheGapIsStatedWithTheReason) {
 }
 
 TEST_F(BackfillTest, AGapThatStaysOpenIsNotStatedAnewByTheNextLife) {
-  SimOptions options;
-  options.faults = {parse_fault_rule("hole:at_trade=50,count=30").value()};
-  start_exchange(options);
-  config_.binance.backfill = false;
-  start_feed();
-  let_trade(150);
+  leave_a_hole_open();
   const auto stuck = [&] {
     auto rows = records<Coverage>(kCoverage, decode_coverage);
     std::erase_if(rows, [](const Coverage& row) { return row.reason != "binance.backfill is off"; });
@@ -264,12 +249,7 @@ TEST_F(BackfillTest, AGapThatStaysOpenIsNotStatedAnewByTheNextLife) {
 }
 
 TEST_F(BackfillTest, AGapStatedAsOpenIsClosedByTheNextLife) {
-  SimOptions options;
-  options.faults = {parse_fault_rule("hole:at_trade=50,count=30").value()};
-  start_exchange(options);
-  config_.binance.backfill = false;
-  start_feed();
-  let_trade(150);
+  leave_a_hole_open();
   sim_->pause();
   ASSERT_TRUE(soon([&] { return source_->gaps().open == 1; }));
   stop_feed();
@@ -283,12 +263,7 @@ TEST_F(BackfillTest, AGapStatedAsOpenIsClosedByTheNextLife) {
 }
 
 TEST_F(BackfillTest, WhatWasSettledAndIsReturnedAfterAllIsTaken) {
-  SimOptions options;
-  options.faults = {parse_fault_rule("hole:at_trade=50,count=30").value()};
-  start_exchange(options);
-  config_.binance.backfill = false;
-  start_feed();
-  let_trade(150);
+  leave_a_hole_open();
   sim_->pause();
   ASSERT_TRUE(soon([&] { return source_->gaps().open == 1; }));
   stop_feed();
@@ -297,12 +272,7 @@ TEST_F(BackfillTest, WhatWasSettledAndIsReturnedAfterAllIsTaken) {
   const int64_t settled = taken[0].last + 5;
   {
     Ingest other(*log_, *log_);
-    ASSERT_TRUE(other.put(Coverage{.exchange = "binance",
-                                   .symbol = "BTCUSDT",
-                                   .first_sequence = settled,
-                                   .last_sequence = settled + 1,
-                                   .status = CoverageStatus::kNotIssued,
-                                   .reason = "a server lagged"}));
+    ASSERT_TRUE(other.put(test::binance_coverage(CoverageStatus::kNotIssued, settled, settled + 1, {}, {}, "a server lagged")));
     ASSERT_TRUE(other.flush());
   }
   config_.binance.backfill = true;

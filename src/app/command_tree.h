@@ -42,6 +42,7 @@ struct CommandNode {
 
 /// `node` and all below it, parents before children.
 [[nodiscard]] std::vector<const CommandNode*> all_commands(const CommandNode& node);
+std::vector<const CommandNode*> all_commands(CommandNode&&) = delete;  // the answer points into the node
 
 /// The group of the options that every command has.
 inline constexpr const char* kCommonGroup = "Common options";

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "app/app_testing.h"
 #include "app/archive.h"
 #include "app/command.h"
 #include "app/ingest.h"
@@ -40,28 +41,11 @@ class CoveragePathTest : public testing::Test {
 
   void take(int64_t first, int64_t last) {
     for (int64_t id = first; id <= last; ++id) {
-      Trade trade;
-      trade.message_id = MessageIdMaker("binance", "BTCUSDT", "trades").make(id);
-      trade.trade_id = std::to_string(id);
-      trade.symbol = "BTCUSDT";
-      trade.exchange = "binance";
-      trade.asset_class = AssetClass::kCrypto;
-      trade.timestamp = second(id);
-      trade.currency = "USDT";
-      trade.source_sequence = id;
-      ASSERT_TRUE(ingest_->put(trade));
+      ASSERT_TRUE(ingest_->put(test::binance_trade(id, second(id))));
     }
   }
   void say(CoverageStatus status, int64_t first, int64_t last, std::string reason = "") {
-    ASSERT_TRUE(ingest_->put(Coverage{.exchange = "binance",
-                                      .symbol = "BTCUSDT",
-                                      .first_sequence = first,
-                                      .last_sequence = last,
-                                      .timestamp = second(first),
-                                      .end_timestamp = second(last),
-                                      .status = status,
-                                      .reason = std::move(reason),
-                                      .ingestion_timestamp = second(last)}));
+    ASSERT_TRUE(ingest_->put(test::binance_coverage(status, first, last, second(first), second(last), std::move(reason))));
   }
   void archive() {
     ASSERT_TRUE(ingest_->flush());

@@ -8,6 +8,7 @@
 #include <set>
 #include <thread>
 
+#include "app/app_testing.h"
 #include "app/ingest_queue.h"
 #include "app/taken.h"
 #include "base/logging.h"
@@ -91,17 +92,7 @@ class FakeSchemas final : public SchemaStore {
 constexpr const char* kSource = "binance/BTCUSDT/trades";
 constexpr const char* kTopic = "market.crypto.trades.binance";
 
-Trade trade(int64_t id) {
-  Trade out;
-  out.message_id = MessageIdMaker("binance", "BTCUSDT", "trades").make(id);
-  out.trade_id = std::to_string(id);
-  out.symbol = "BTCUSDT";
-  out.exchange = "binance";
-  out.asset_class = AssetClass::kCrypto;
-  out.currency = "USDT";
-  out.source_sequence = id;
-  return out;
-}
+Trade trade(int64_t id) { return test::binance_trade(id); }
 
 class IngestTest : public testing::Test {
  protected:
@@ -310,9 +301,7 @@ Quote quote(int64_t id) {
   return out;
 }
 
-Coverage coverage(CoverageStatus status, int64_t first, int64_t last) {
-  return {.exchange = "binance", .symbol = "BTCUSDT", .first_sequence = first, .last_sequence = last, .status = status};
-}
+Coverage coverage(CoverageStatus status, int64_t first, int64_t last) { return test::binance_coverage(status, first, last); }
 
 TEST_F(IngestTest, RisingNumbersNeedOneNumberHoweverManyHoles) {
   for (const int64_t id : {10, 20, 15, 20, 21}) ASSERT_TRUE(ingest().put(quote(id), Numbering::kRising));

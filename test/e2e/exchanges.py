@@ -45,6 +45,16 @@ def start_sim(start, directory, *arguments) -> Market:
     return market
 
 
+def start_streaming(start, data_dir, directory) -> tuple[Market, program.Program]:
+    """A simulated market and k2 up on it, which has `address` and `url`; whoever calls waits for what it needs."""
+    market = start_sim(start, directory, "--rate", "200")
+    address = f"127.0.0.1:{program.free_port()}"
+    up = start("up", "--data-dir", data_dir, "--endpoint", market.url, "--ca-file", market.ca, "--listen", address,
+               env={"K2_BINANCE_REST_ENDPOINTS": market.rest, "K2_LAKE_COMMIT_INTERVAL": "500ms"}, name="up")
+    up.address, up.url = address, f"http://{address}"
+    return market, up
+
+
 def answers(market: Market) -> bool:
     try:
         return bool(market.get("/api/v3/time"))

@@ -133,13 +133,9 @@ def test_demo_offline_ends_by_itself_and_its_books_balance(tmp_path):
 @pytest.fixture
 def streaming(start, data_dir, tmp_path):
     """k2 up on a simulated market; its URL."""
-    market = exchanges.start_sim(start, tmp_path, "--rate", "200")
-    port = program.free_port()
-    up = start("up", "--data-dir", data_dir, "--endpoint", market.url, "--ca-file", market.ca, "--listen", f"127.0.0.1:{port}",
-               env={"K2_BINANCE_REST_ENDPOINTS": market.rest, "K2_LAKE_COMMIT_INTERVAL": "500ms"}, name="up")
-    up.wait_until(lambda: web.is_up(f"http://127.0.0.1:{port}/health") and log_reader.count(data_dir, source_data.BINANCE_TOPIC) > 50,
+    _, up = exchanges.start_streaming(start, data_dir, tmp_path)
+    up.wait_until(lambda: web.is_up(f"{up.url}/health") and log_reader.count(data_dir, source_data.BINANCE_TOPIC) > 50,
                   "trades to flow", seconds=60)
-    up.url = f"http://127.0.0.1:{port}"
     return up
 
 

@@ -65,11 +65,7 @@ def test_each_metric_of_the_alerts_is_documented():
 @pytest.fixture
 def streaming(start, data_dir, tmp_path):
     """A simulated exchange and k2 up on it: (the exchange, k2 with its address)."""
-    market = exchanges.start_sim(start, tmp_path, "--rate", "200")
-    port = program.free_port()
-    up = start("up", "--data-dir", data_dir, "--endpoint", market.url, "--ca-file", market.ca, "--listen", f"127.0.0.1:{port}",
-               env={"K2_BINANCE_REST_ENDPOINTS": market.rest, "K2_LAKE_COMMIT_INTERVAL": "500ms"}, name="up")
-    up.address = f"127.0.0.1:{port}"
+    market, up = exchanges.start_streaming(start, data_dir, tmp_path)
     up.wait_until(lambda: samples(up.address).get("k2_ingest_events_total", 0) > 50, "trades to flow", seconds=60)
     return market, up
 
