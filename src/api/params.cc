@@ -2,20 +2,26 @@
 
 #include <algorithm>
 #include <charconv>
+#include <nlohmann/json.hpp>
+#include <set>
 
 #include "net/http_message.h"
 
 namespace k2 {
-namespace {
-
-constexpr size_t kTextBytesMax = 256;  // of a symbol or a venue's name
-constexpr size_t kSymbolsMax = 1'000;
-constexpr size_t kStatusesMax = 16;
 
 bool read_count(std::string_view text, int64_t at_least, int64_t at_most, int64_t& count) {
   const auto read = std::from_chars(text.data(), text.data() + text.size(), count);
   return read.ec == std::errc() && read.ptr == text.data() + text.size() && count >= at_least && count <= at_most;
 }
+
+namespace {
+
+constexpr size_t kTextBytesMax = 256;  // of a symbol or a venue's name
+constexpr size_t kSymbolsMax = 1'000;
+constexpr size_t kStatusesMax = 16;
+constexpr int kBodyDepthMax = 32;
+
+using Json = nlohmann::json;
 
 bool set_symbol(RequestQuery& query, std::string_view value, TimestampUs) {
   while (true) {
@@ -101,49 +107,72 @@ bool set_status(RequestQuery& query, std::string_view value, TimestampUs) {
 
 constexpr std::string_view kTimeAllowed = "a time: 2014-03-10, 2014-03-10T09:30:00Z, -15m, or microseconds since 1970";
 
-constexpr Param kSymbol{"symbol", "a symbol, several by comma or by repeating it", true, set_symbol};
-constexpr Param kFormat{"format", "json, ndjson, csv, arrow or parquet", false, set_format};
-constexpr Param kTimes{"times", "rfc3339 or us", false, set_times};
-constexpr Param kReadToken{"read_token", "the read_token of an earlier answer", false, set_read_token};
+constexpr Param kSymbol{.name = "symbol", .allowed = "a symbol, several by comma or by repeating it", .repeats = true, .set = set_symbol};
+constexpr Param kExchange{.name = "exchange", .allowed = "a venue's name: asx, binance", .set = set_exchange};
+constexpr Param kStart{.name = "start", .allowed = kTimeAllowed, .set = set_start, .type = ParamType::kTime};
+constexpr Param kEnd{.name = "end", .allowed = kTimeAllowed, .set = set_end, .type = ParamType::kTime};
+constexpr Param kWindow{.name = "window_minutes",
+                        .allowed = "a number of minutes from 1 to 525600, in place of start",
+                        .set = set_window,
+                        .type = ParamType::kInteger,
+                        .most = 525'600};
+constexpr Param kLimit{.name = "limit",
+                       .allowed = "a number of rows from 1 to 1000000",
+                       .set = set_limit,
+                       .type = ParamType::kInteger,
+                       .most = kLimitMax,
+                       .fallback = "1000"};
+constexpr Param kOrder{.name = "order",
+                       .allowed = "newest (first) or oldest (first)",
+                       .set = set_order,
+                       .type = ParamType::kChoice,
+                       .choices = "newest|oldest",
+                       .fallback = "newest"};
+constexpr Param kFormat{.name = "format",
+                        .allowed = "json, ndjson, csv, arrow or parquet",
+                        .set = set_format,
+                        .type = ParamType::kChoice,
+                        .choices = "json|ndjson|csv|arrow|parquet"};
+constexpr Param kTimes{.name = "times",
+                       .allowed = "rfc3339 or us",
+                       .set = set_times,
+                       .type = ParamType::kChoice,
+                       .choices = "rfc3339|us",
+                       .fallback = "rfc3339"};
+constexpr Param kReadToken{
+    .name = "read_token", .allowed = "the read_token of an earlier answer", .set = set_read_token, .most = kReadTokenBytesMax};
+constexpr Param kCoverageChannel{
+    .name = "channel", .allowed = "trades or quotes", .set = set_coverage_channel, .type = ParamType::kChoice, .choices = "trades|quotes"};
+constexpr Param kChannel{.name = "channel",
+                         .allowed = "trades or quotes",
+                         .set = set_channel,
+                         .type = ParamType::kChoice,
+                         .choices = "trades|quotes",
+                         .fallback = "trades"};
+constexpr Param kStatus{.name = "status",
+                        .allowed = "observed, backfilled, not_issued, open or lost, several by comma or by repeating it",
+                        .repeats = true,
+                        .set = set_status,
+                        .type = ParamType::kChoice,
+                        .choices = "observed|backfilled|not_issued|open|lost"};
 
-constexpr Param kExchange{"exchange", "a venue's name: asx, binance", false, set_exchange};
-constexpr Param kStart{"start", kTimeAllowed, false, set_start};
-constexpr Param kEnd{"end", kTimeAllowed, false, set_end};
-constexpr Param kLimit{"limit", "a number of rows from 1 to 1000000", false, set_limit};
-
-constexpr Param kEventParams[] = {
-    kSymbol,
-    kExchange,
-    kStart,
-    kEnd,
-    {"window_minutes", "a number of minutes from 1 to 525600, in place of start", false, set_window},
-    kLimit,
-    {"order", "newest (first) or oldest (first)", false, set_order},
-    kFormat,
-    kTimes,
-    kReadToken,
-};
-
-constexpr Param kCoverageParams[] = {
-    kSymbol,
-    kExchange,
-    {"channel", "trades or quotes", false, set_coverage_channel},
-    kStart,
-    kEnd,
-    {"status", "observed, backfilled, not_issued, open or lost, several by comma or by repeating it", true, set_status},
-    kLimit,
-    kFormat,
-    kTimes,
-    kReadToken,
-};
-
-constexpr Param kSymbolParams[] = {{"channel", "trades or quotes", false, set_channel}, kFormat, kTimes, kReadToken};
+constexpr Param kEventParams[] = {kSymbol, kExchange, kStart, kEnd, kWindow, kLimit, kOrder, kFormat, kTimes, kReadToken};
+constexpr Param kCoverageParams[] = {kSymbol, kExchange, kCoverageChannel, kStart, kEnd, kStatus, kLimit, kFormat, kTimes, kReadToken};
+constexpr Param kSymbolParams[] = {kChannel, kFormat, kTimes, kReadToken};
 constexpr Param kStreamParams[] = {kSymbol};
 
 std::string names_of(std::span<const Param> params) {
   std::string names;
   for (const Param& param : params) names.append(names.empty() ? "" : ", ").append(param.name);
   return names;
+}
+
+// nullopt: of a type that the parameter does not take.
+std::optional<std::string> member_text(const Param& param, const Json& value) {
+  const bool is_integer = value.is_number_integer() && (param.type == ParamType::kInteger || param.type == ParamType::kTime);
+  if (is_integer) return value.dump();
+  if (value.is_string() && param.type != ParamType::kInteger) return value.get<std::string>();
+  return std::nullopt;
 }
 
 size_t count_of(const QueryParams& given, std::string_view name) {
@@ -169,11 +198,46 @@ std::expected<RequestQuery, ParamError> read_params(std::span<const Param> param
       return std::unexpected(
           ParamError{name, "\"" + value.substr(0, 64) + "\" is not allowed for " + name + ": want " + std::string(param->allowed)});
   }
+  for (const Param& param : params)
+    if (param.required && count_of(given, param.name) == 0)
+      return std::unexpected(ParamError{std::string(param.name), std::string(param.name) + " is needed: " + std::string(param.allowed)});
   if (query.window_minutes && count_of(given, "start") > 0)
     return std::unexpected(ParamError{"window_minutes", "window_minutes and start exclude each other"});
   if (query.events.start && query.events.end && *query.events.start > *query.events.end)
     return std::unexpected(ParamError{"end", "end lies before start"});
   return query;
+}
+
+std::expected<QueryParams, ParamError> read_members(std::span<const Param> params, std::string_view json) {
+  const auto refuse = [](std::string parameter, std::string detail) {
+    return std::unexpected(ParamError{std::move(parameter), std::move(detail)});
+  };
+  std::set<std::string> names;
+  std::string repeated;
+  bool is_too_deep = false;
+  const auto look = [&](int depth, Json::parse_event_t event, Json& parsed) {
+    is_too_deep |= depth > kBodyDepthMax;
+    if (event == Json::parse_event_t::key && depth == 1 && !names.insert(parsed.get<std::string>()).second) repeated = parsed;
+    return !is_too_deep;
+  };
+  const Json body = Json::parse(json, look, false);
+  if (is_too_deep || !body.is_object()) return refuse("", "the body is no JSON object");
+  if (!repeated.empty()) return refuse(repeated, "\"" + repeated + "\" is given more than once");
+  QueryParams members;
+  for (const auto& [name, value] : body.items()) {
+    const auto param = std::ranges::find(params, name, &Param::name);
+    if (param == params.end()) {
+      members.emplace_back(name, "");  // read_params() says what is known
+      continue;
+    }
+    if (value.is_array() != param->repeats) return refuse(name, name + (param->repeats ? " must be an array" : " must not be an array"));
+    for (const Json& element : param->repeats ? value : Json::array({value})) {
+      auto text = member_text(*param, element);
+      if (!text) return refuse(name, "not allowed for " + name + ": want " + std::string(param->allowed));
+      members.emplace_back(name, *std::move(text));
+    }
+  }
+  return members;
 }
 
 std::optional<Format> accepted_format(std::string_view accept) {

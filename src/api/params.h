@@ -33,17 +33,34 @@ struct RequestQuery {
 inline constexpr int64_t kLimitDefault = 1'000;
 inline constexpr int64_t kLimitMax = 1'000'000;
 
+enum class ParamType : uint8_t {
+  kText,     // 1 to 256 bytes, unless `most` says otherwise
+  kInteger,  // least to most
+  kTime,     // what base/time.h, parse_time reads; in a JSON body also an integer of microseconds
+  kChoice,   // one of `choices`
+};
+
+/// One parameter of a route: in its query, its path or its JSON body. The OpenAPI document is made from the same entries.
 struct Param {
   std::string_view name;
-  std::string_view allowed;  // for people: "a number from 1 to 1000000"
-  bool repeats = false;
+  std::string_view allowed;  // for people, in errors and in the document: "a number from 1 to 1000000"
+  bool repeats = false;      // several, by comma or by repetition; in a JSON body an array
   bool (*set)(RequestQuery& query, std::string_view value, TimestampUs now) = nullptr;  // false: not allowed
+  ParamType type = ParamType::kText;
+  int64_t least = 1;               // kInteger
+  int64_t most = 256;              // kInteger; of kText the bytes
+  std::string_view choices = {};   // kChoice: "newest|oldest"
+  std::string_view fallback = {};  // what holds where it is not given; empty: nothing
+  bool required = false;           // refused where it is not given
 };
 
 struct ParamError {
   std::string parameter;
   std::string detail;
 };
+
+/// A number in decimal digits, at_least to at_most; false for anything else.
+[[nodiscard]] bool read_count(std::string_view text, int64_t at_least, int64_t at_most, int64_t& count);
 
 [[nodiscard]] std::span<const Param> event_params();
 [[nodiscard]] std::span<const Param> symbol_params();
@@ -52,6 +69,10 @@ struct ParamError {
 
 /// Reads them all. An error names the parameter and what is allowed.
 [[nodiscard]] std::expected<RequestQuery, ParamError> read_params(std::span<const Param> params, const QueryParams& given, TimestampUs now);
+
+/// The members of a JSON object as read_params() takes them: numbers as digits, each element of an array by itself. An error where the text is no
+/// JSON object (then without a parameter), a member is repeated, or its type is not that of its parameter. Unknown members pass.
+[[nodiscard]] std::expected<QueryParams, ParamError> read_members(std::span<const Param> params, std::string_view json);
 
 /// The format that an Accept header asks for first; JSON for "*/*" and where there is none; nullopt where it allows none of ours (406).
 [[nodiscard]] std::optional<Format> accepted_format(std::string_view accept);

@@ -56,5 +56,34 @@ TEST(ParamsTest, AcceptChoosesTheFormat) {
   EXPECT_EQ(accepted_format("image/png"), std::nullopt);
 }
 
+TEST(ParamsTest, MembersOfABodyAreReadAsParametersAre) {
+  const auto members = read_members(event_params(), R"({"symbol":["A","B"],"limit":5,"start":1610064000000000,"order":"oldest"})");
+  ASSERT_TRUE(members);
+  const auto query = read(*members);
+  ASSERT_TRUE(query);
+  EXPECT_THAT(query->events.symbols, ElementsAre("A", "B"));
+  EXPECT_EQ(query->events.limit, 5);
+  EXPECT_EQ(query->events.start->us, kNow.us);
+}
+
+TEST(ParamsTest, ABodyThatIsNoObjectIsNoMembersFault) {
+  for (const std::string& body : {std::string(""), std::string("[]"), std::string("{"), std::string("1"), std::string(100, '[')}) {
+    const auto members = read_members(event_params(), body);
+    ASSERT_FALSE(members) << body;
+    EXPECT_EQ(members.error().parameter, "") << body;
+  }
+}
+
+TEST(ParamsTest, AMemberOfAnotherTypeIsRefusedByName) {
+  for (const char* body : {R"({"limit":"5"})", R"({"limit":1.5})", R"({"limit":true})", R"({"limit":null})", R"({"limit":[5]})",
+                           R"({"limit":{}})", R"({"limit":1,"limit":2})"}) {
+    const auto members = read_members(event_params(), body);
+    ASSERT_FALSE(members) << body;
+    EXPECT_EQ(members.error().parameter, "limit") << body;
+  }
+  EXPECT_EQ(read_members(event_params(), R"({"symbol":"A"})").error().parameter, "symbol");
+  EXPECT_FALSE(read(read_members(event_params(), R"({"nosuch":1})").value()));
+}
+
 }  // namespace
 }  // namespace k2

@@ -5,7 +5,10 @@
 
 namespace k2 {
 
-HttpResponse problem(const HttpRequest& request, int status, std::string_view detail, std::string_view parameter) {
+namespace {
+
+// `errors`: the text of the member, with its name; or nothing.
+HttpResponse problem_with(const HttpRequest& request, int status, std::string_view detail, std::string_view errors) {
   std::string body = R"({"type":"about:blank","title":)";
   append_json_string(body, http_status_text(status));
   body += ",\"status\":" + std::to_string(status) + ",\"detail\":";
@@ -14,17 +17,31 @@ HttpResponse problem(const HttpRequest& request, int status, std::string_view de
   append_json_string(body, request.path);
   body += ",\"request_id\":";
   append_json_string(body, request.request_id);
-  if (!parameter.empty()) {
-    body += ",\"errors\":[{\"parameter\":";
-    append_json_string(body, parameter);
-    body += ",\"detail\":";
-    append_json_string(body, detail);
-    body += "}]";
-  }
-  body += "}\n";
+  body.append(errors).append("}\n");
   HttpResponse response{.status = status, .content_type = "application/problem+json", .headers = {}, .body = std::move(body)};
   if (status == 503) response.headers.add("Retry-After", "1");
   return response;
+}
+
+std::string errors_json(std::string_view kind, std::string_view place, std::string_view detail) {
+  std::string json = ",\"errors\":[{\"";
+  json.append(kind).append("\":");
+  append_json_string(json, place);
+  json += ",\"detail\":";
+  append_json_string(json, detail);
+  return json + "}]";
+}
+
+}  // namespace
+
+HttpResponse problem(const HttpRequest& request, int status, std::string_view detail, std::string_view parameter) {
+  return problem_with(request, status, detail, parameter.empty() ? "" : errors_json("parameter", parameter, detail));
+}
+
+HttpResponse problem_of_member(const HttpRequest& request, const ParamError& error) {
+  std::string pointer = "#/";
+  for (const char letter : error.parameter) pointer += letter == '~' ? "~0" : letter == '/' ? "~1" : std::string(1, letter);
+  return problem_with(request, 422, error.detail, errors_json("pointer", pointer, error.detail));
 }
 
 int http_status_of(ErrorKind kind) {

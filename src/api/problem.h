@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "api/params.h"
 #include "base/result.h"
 #include "net/http_server.h"
 
@@ -14,6 +15,9 @@ namespace k2 {
 /// {"type":"about:blank","title":...,"status":...,"detail":...,"instance":<path>,"request_id":...}; with `parameter`, also
 /// "errors":[{"parameter":...,"detail":...}].
 [[nodiscard]] HttpResponse problem(const HttpRequest& request, int status, std::string_view detail, std::string_view parameter = {});
+
+/// 422 for a member of the body: "errors":[{"pointer":"#/limit","detail":...}] (RFC 9457, section 3; RFC 6901, section 6).
+[[nodiscard]] HttpResponse problem_of_member(const HttpRequest& request, const ParamError& error);
 
 /// The status an error kind is answered with; NotFound is 410: what a read token speaks of is gone.
 [[nodiscard]] int http_status_of(ErrorKind kind);

@@ -1,6 +1,6 @@
 // ApiServer: k2's HTTP side: /v1/trades, /v1/quotes, /v1/coverage, /v1/symbols, /v1/stream, health, metrics and the live page.
 //
-// Routes are one table (server.cc). Each answer over rows carries its cut as a read token: in JSON as "read_token", in the other
+// Routes are one table (api/routes.h). Each answer over rows carries its cut as a read token: in JSON as "read_token", in the other
 // formats as the header K2-Read-Token. A source that fails is an error, or, once the answer has begun, a torn connection: never an
 // answer that looks whole. Errors are problems (api/problem.h).
 //

@@ -1,0 +1,110 @@
+#include "api/rows.h"
+
+#include <string>
+#include <utility>
+
+#include "api/complete.h"
+#include "api/problem.h"
+#include "api/server.h"
+#include "base/logging.h"
+#include "query/format.h"
+
+namespace k2 {
+namespace {
+
+constexpr int64_t kBufferedRowsMax = 10'000;  // answers up to here are made whole before the first byte goes out
+
+/// A result whose first batch was read already, to learn of an early error while a status can still be chosen.
+class PeekedResult final : public QueryResult {
+ public:
+  PeekedResult(std::unique_ptr<QueryResult> rest, std::shared_ptr<arrow::RecordBatch> first)
+      : rest_(std::move(rest)), first_(std::move(first)) {}
+  [[nodiscard]] const std::shared_ptr<arrow::Schema>& schema() const override { return rest_->schema(); }
+  [[nodiscard]] Result<std::shared_ptr<arrow::RecordBatch>> next() override {
+    if (first_) return std::exchange(first_, nullptr);
+    if (is_at_end_) return nullptr;
+    auto batch = rest_->next();
+    is_at_end_ = !batch || !*batch;
+    return batch;
+  }
+  /// Reads the first batch of `result`.
+  static Result<std::unique_ptr<QueryResult>> peek(std::unique_ptr<QueryResult> result) {
+    K2_TRY(auto first, result->next());
+    auto peeked = std::make_unique<PeekedResult>(std::move(result), first);
+    peeked->is_at_end_ = first == nullptr;
+    return peeked;
+  }
+
+ private:
+  std::unique_ptr<QueryResult> rest_;
+  std::shared_ptr<arrow::RecordBatch> first_;
+  bool is_at_end_ = false;
+};
+
+/// One answer over rows: what to write, and what goes around it.
+struct Rows {
+  LimitedResult result;
+  Format format = Format::kJson;
+  FormatOptions options;
+  std::optional<Completeness> completeness;
+  std::string token;
+
+  /// Writes the whole body.
+  Status write_to(const Sink& sink) {
+    if (format == Format::kJson) K2_RETURN_IF_ERROR(sink("{\"data\":"));
+    K2_TRY(const int64_t count, write(result, format, options, sink));
+    if (format != Format::kJson) return {};
+    std::string rest = ",\"count\":" + std::to_string(count) + ",\"truncated\":" + (result.has_more() ? "true" : "false");
+    if (completeness) rest += "," + complete_json(*completeness, options.integer_times);
+    return sink(rest + ",\"read_token\":\"" + token + "\"}\n");
+  }
+  [[nodiscard]] HttpHeaders headers() const {
+    HttpHeaders headers{{"K2-Read-Token", token}, {"Cache-Control", "no-store"}};
+    if (completeness) headers.add("K2-Complete", std::string(complete_word(*completeness)));
+    return headers;
+  }
+};
+
+void write_stream(const std::shared_ptr<Rows>& rows, const std::shared_ptr<HttpStream>& stream) {
+  const Status done = rows->write_to([&](std::string_view bytes) { return stream->write(bytes); });
+  rows->result = LimitedResult(nullptr, 0);  // lets go of what the answer stood on
+  if (done) return stream->finish();
+  if (!stream->is_closed()) log_warning("answer_torn", {{"error", done.error().message}});
+  stream->abort();
+}
+
+HttpResponse no_format(const HttpRequest& request) {
+  return problem(request, 406,
+                 "none of the accepted types is here: application/json, application/x-ndjson, text/csv, Arrow stream, Parquet");
+}
+
+}  // namespace
+
+HttpReply answer_rows(const Call& call, const std::function<Result<Answer>(const Cut&, const QueryLimits&)>& ask) {
+  const HttpRequest& request = call.request;
+  const RequestQuery& query = call.query;
+  const auto format = query.format ? query.format : accepted_format(request.headers.get("Accept"));
+  if (!format) return no_format(request);
+  const auto cut = query.read_token.empty() ? call.api.engine.cut() : call.api.engine.cut_of(query.read_token);
+  if (!cut) return problem_of(request, cut.error());
+  auto asked = ask(*cut, QueryLimits{.timeout_us = call.api.options.query_timeout_us, .stop = request.cancelled});
+  if (!asked) return problem_of(request, asked.error());
+  auto result = PeekedResult::peek(std::move(asked->result));
+  if (!result) return problem_of(request, result.error());
+  auto rows = std::make_shared<Rows>(Rows{LimitedResult(*std::move(result), asked->limit.value_or(INT64_MAX)), *format, query.options,
+                                          std::move(asked->completeness), read_token(*cut)});
+  if (query.events.limit > kBufferedRowsMax)
+    return HttpStreamReply{.status = 200,
+                           .content_type = std::string(media_type(*format)),
+                           .headers = rows->headers(),
+                           .start = [rows](const std::shared_ptr<HttpStream>& out) { write_stream(rows, out); }};
+  std::string body;
+  const Status written = rows->write_to([&](std::string_view bytes) -> Status {
+    body += bytes;
+    return {};
+  });
+  if (!written) return problem_of(request, written.error());
+  return HttpResponse{.status = 200, .content_type = std::string(media_type(*format)), .headers = rows->headers(), .body = std::move(body)};
+}
+
+}  // namespace k2
