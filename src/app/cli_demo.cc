@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <thread>
 
+#include "app/cli_values.h"
 #include "app/command.h"
 #include "app/data_dir.h"
 #include "app/node.h"
@@ -170,9 +171,7 @@ void add_demo_command(CommandLine& commands) {
                                 [flags](CommandContext& context) { return run_demo(context, *flags); });
   CLI::Option* offline = demo->add_flag("--offline", flags->offline, "the simulated exchange");
   demo->add_flag("--live", flags->live, "the live exchange, whatever happens")->excludes(offline);
-  demo->add_option("--seconds", flags->seconds, "stop by itself after so long")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))
-      ->type_name("N");
+  demo->add_option("--seconds", flags->seconds, "stop by itself after so long")->check(whole_number(1))->type_name("N");
   commands.add_config_flag(*demo, "--listen", "serve.listen", "HTTP: API, page, metrics (127.0.0.1:8080)");
   commands.add_config_flag(*demo, "--symbols", "binance.symbols", "what to show, comma-separated (BTCUSDT,ETHUSDT)");
 }

@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "app/cli_values.h"
 #include "app/command.h"
 #include "app/data_dir.h"
 #include "app/load.h"
@@ -50,7 +51,8 @@ Result<int> load_all(const CommandContext& context, const std::vector<LoadFile>&
 void add_bad_rows_flag(CLI::App& command, LoadOptions& options) {
   command.add_option("--max-bad-rows", options.bad_rows_max, "give a file up after so many rows that cannot be read")
       ->capture_default_str()
-      ->check(CLI::Range(int64_t{1}, int64_t{1'000'000}));
+      ->check(whole_number(1, 1'000'000))
+      ->type_name("N");
 }
 
 }  // namespace

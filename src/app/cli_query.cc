@@ -2,7 +2,9 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "app/cli_values.h"
 #include "app/command.h"
+#include "app/command_tree.h"
 #include "app/data_dir.h"
 #include "app/output.h"
 #include "app/progress.h"
@@ -92,8 +94,9 @@ Result<int> query_events(const CommandContext& context, Channel channel, const Q
     query->order = EventOrder::kNewestFirst;
   }
   K2_TRY(const QuerySources sources, QuerySources::open(context, flags.read_token));
-  K2_TRY(const auto result, sources.engine->events(*query, sources.cut));
-  K2_TRY(const int64_t rows, print(*result, context));
+  const auto result = sources.engine->events(*query, sources.cut);
+  if (!result) return usage_or_failure(result.error());
+  K2_TRY(const int64_t rows, print(**result, context));
   if (is_screenful && rows == kTableRows)
     say(context, "the newest " + with_commas(rows) + " rows; --limit for more, -o csv for all columns");
   if (flags.show_token) std::fprintf(stderr, "read_token %s\n", read_token(sources.cut).c_str());
@@ -128,14 +131,9 @@ Result<int> query_dead_letters(const CommandContext& context, const QueryFlags& 
 }
 
 Result<int> run_sql(const CommandContext& context, const QueryFlags& flags) {
-  const auto run = [&]() -> Result<int> {
-    K2_TRY(const QuerySources sources, QuerySources::open(context, flags.read_token));
-    K2_TRY(const auto result, sources.engine->sql(flags.sql, sources.cut));
-    return print_all(context, *result);
-  };
-  auto done = run();
-  if (!done) return std::unexpected(done.error().with_context("sql: " + flags.sql.substr(0, 200)));
-  return done;
+  K2_TRY(const QuerySources sources, QuerySources::open(context, flags.read_token));
+  K2_TRY(const auto result, sources.engine->sql(flags.sql, sources.cut));  // an error shows the line of the statement itself
+  return print_all(context, *result);
 }
 
 using RunQuery = Result<int> (*)(const CommandContext&, const QueryFlags&);
@@ -149,7 +147,7 @@ CLI::App* add_query(CommandLine& commands, CLI::App& group, std::shared_ptr<Quer
 }
 
 void add_limit(CLI::App& command, QueryFlags& flags) {
-  command.add_option("--limit", flags.limit, "at most so many rows")->check(CLI::Range(int64_t{0}, int64_t{1} << 62))->type_name("N");
+  command.add_option("--limit", flags.limit, "at most so many rows")->check(whole_number(0))->type_name("N");
 }
 
 void add_token(CLI::App& command, QueryFlags& flags) {
@@ -158,7 +156,7 @@ void add_token(CLI::App& command, QueryFlags& flags) {
 
 void add_event_flags(CLI::App& command, QueryFlags& flags) {
   command.add_option("symbols", flags.symbols, "all without one")->type_name("SYMBOL ...");
-  command.add_option("--exchange", flags.exchange, "one venue: asx, binance")->type_name("NAME");
+  command.add_option("--exchange", flags.exchange, "one venue: asx, binance")->type_name(type_offering("NAME", {"asx", "binance"}));
   command.add_option("--start", flags.start, "from this time on: 2014-03-10, 2014-03-10T09:30Z, -15m")->type_name("TIME");
   command.add_option("--end", flags.end, "before this time")->type_name("TIME");
   add_limit(command, flags);
@@ -193,7 +191,9 @@ void add_query_commands(CommandLine& commands) {
   add_query(commands, *group, flags, "stats", "Rows, files and bytes of each table and of the log", {"k2 query stats"}, query_stats);
   CLI::App* snapshots = add_query(commands, *group, flags, "snapshots", "A table's snapshots, newest first",
                                   {"k2 query snapshots", "k2 query snapshots quotes_v2 -o json"}, query_snapshots);
-  snapshots->add_option("table", flags->table, "trades_v2, quotes_v2 or coverage")->capture_default_str();
+  snapshots->add_option("table", flags->table, "trades_v2, quotes_v2 or coverage")
+      ->type_name(type_offering("TABLE", {"trades_v2", "quotes_v2", "coverage"}))
+      ->capture_default_str();
   CLI::App* letters = add_query(commands, *group, flags, "dead-letters", "Inputs that could not become events, with the reason",
                                 {"k2 query dead-letters --limit 20", "k2 query dead-letters -o ndjson"}, query_dead_letters);
   add_limit(*letters, *flags);

@@ -34,14 +34,16 @@ void add_shell_commands(CommandLine& commands) {
                     "k2 completion zsh > ~/.zfunc/_k2                            # a directory of zsh's fpath",
                     "k2 completion fish > ~/.config/fish/completions/k2.fish"},
                    [&commands, shell](CommandContext&) { return print_completion(command_tree(commands.root()), *shell); });
+  commands.without_config(*completion);
   completion->add_option("shell", *shell, "which one")->required()->type_name("SHELL")->check(CLI::IsMember({"bash", "zsh", "fish"}));
 
-  commands.add(commands.root(), "man", "Print the manual page",
-               {"k2 man | man -l -                   # read it", "k2 man > /usr/local/share/man/man1/k2.1"},
-               [&commands](CommandContext&) -> Result<int> {
-                 std::fputs(man_page(command_tree(commands.root()), config_keys(), version_number()).c_str(), stdout);
-                 return kExitOk;
-               });
+  CLI::App* man = commands.add(commands.root(), "man", "Print the manual page",
+                               {"k2 man | man -l -                   # read it", "k2 man > /usr/local/share/man/man1/k2.1"},
+                               [&commands](CommandContext&) -> Result<int> {
+                                 std::fputs(man_page(command_tree(commands.root()), config_keys(), version_number()).c_str(), stdout);
+                                 return kExitOk;
+                               });
+  commands.without_config(*man);
 }
 
 }  // namespace k2

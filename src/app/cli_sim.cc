@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <csignal>
 
+#include "app/cli_values.h"
 #include "app/command.h"
+#include "app/command_tree.h"
 #include "app/output.h"
 #include "app/progress.h"
 #include "app/stop_signal.h"
@@ -31,6 +33,12 @@ std::string fault_help() {
     text.append("  ").append(name).append(info.doc).append("\n");
   }
   return text;
+}
+
+std::vector<std::string> fault_names() {
+  std::vector<std::string> names;
+  for (const FaultInfo& info : fault_table()) names.emplace_back(info.name);
+  return names;
 }
 
 Result<int> run_sim(const CommandContext& context, SimFlags flags) {
@@ -83,23 +91,36 @@ void add_sim_command(CommandLine& commands) {
       ->type_name("FILE");
   sim->add_flag("--plain", flags->plain, "no TLS");
   sim->add_option("--symbols", options.symbols, "of the random market")->delimiter(',')->capture_default_str()->type_name("A,B");
-  sim->add_option("--seed", options.seed, "of the random market: the same seed, the same market")->capture_default_str();
+  sim->add_option("--seed", options.seed, "of the random market: the same seed, the same market")
+      ->capture_default_str()
+      ->check(whole_number(0))
+      ->type_name("N");
   sim->add_option("--rate", options.trades_per_second, "trades a second of the random market, all symbols together")
       ->capture_default_str()
-      ->check(CLI::Range(0.001, 1e7));
+      ->check(number(0.001, 1e7))
+      ->type_name("N");
   sim->add_option("--file", options.play_file, "play this trade dump instead")->type_name("FILE");
-  sim->add_option("--symbol", options.play_symbol, "the file's symbol")->capture_default_str();
+  sim->add_option("--symbol", options.play_symbol, "the file's symbol")->capture_default_str()->type_name("SYMBOL");
   sim->add_option("--play-rate", options.play_rate, "play the file at so many trades a second, not at its own times")
-      ->check(CLI::Range(0.0, 1e7));
-  sim->add_option("--speed", options.speed, "times as fast; 0: without any pause")->capture_default_str()->check(CLI::Range(0.0, 1e9));
+      ->check(number(0, 1e7))
+      ->type_name("N");
+  sim->add_option("--speed", options.speed, "times as fast; 0: without any pause")
+      ->capture_default_str()
+      ->check(number(0, 1e9))
+      ->type_name("N");
   sim->add_flag("--loop", options.loop, "begin the file again and again");
-  sim->add_option("--max-trades", options.trades_max, "per symbol, then the market is quiet; 0: no end")->capture_default_str();
+  sim->add_option("--max-trades", options.trades_max, "per symbol, then the market is quiet; 0: no end")
+      ->capture_default_str()
+      ->check(whole_number(0))
+      ->type_name("N");
   sim->add_option("--fault", flags->faults, "what is to go wrong, KIND or KIND:SETTING=VALUE,...; once or more; \"help\" lists them")
       ->take_all()
-      ->type_name("FAULT");
+      ->type_name(type_offering("FAULT", fault_names()));
   sim->add_option("--day", flags->day, "a WebSocket older than this is closed")->capture_default_str()->type_name("DURATION");
   sim->add_option("--weight-limit", options.weight_per_minute_max, "REST's request weight a minute; more is answered with 429; 0: no limit")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(whole_number(0))
+      ->type_name("N");
   sim->add_option("--ping-interval", flags->ping_interval, "between the server's pings")->capture_default_str()->type_name("DURATION");
   sim->add_flag("--old-frames", options.old_frames, "trade frames as before 2024-06-18, with order ids");
 }

@@ -5,8 +5,10 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstdlib>
+#include <set>
 
 #include "app/command_tree.h"
+#include "app/output.h"
 #include "app/version.h"
 #include "base/logging.h"
 
@@ -49,6 +51,20 @@ class ExamplesFirst final : public CLI::Formatter {
     return out;
   }
 
+  /// What the value is called, without the choices that completions are made from: the description names them.
+  std::string make_option_opts(const CLI::Option* option) const override {
+    if (option->get_type_size() == 0) return "";
+    std::string text = value_name(option->get_type_name());
+    if (!text.empty()) text.insert(0, 1, ' ');
+    if (option->get_items_expected_max() > 1 && !text.ends_with("...")) text += " ...";
+    return option->get_required() ? text + " REQUIRED" : text;
+  }
+
+  std::string make_option_desc(const CLI::Option* option) const override {
+    const std::string preset = option->get_default_str();
+    return option->get_description() + (preset.empty() ? "" : " (" + preset + ")");
+  }
+
  private:
   /// The command's own options, then those that every command has.
   [[nodiscard]] std::string options_of(const CLI::App* app) const {
@@ -69,17 +85,57 @@ std::string example_lines(const std::vector<std::string>& examples) {
   return lines;
 }
 
-/// The word that no command knows, with the nearest that is known; empty when the error is another one.
-std::string unknown_word(const CLI::App& root) {
-  const CLI::App* app = &root;
-  while (!app->get_subcommands().empty()) app = app->get_subcommands().front();
-  const std::vector<std::string> left = root.remaining(true);
-  const auto commands = app->get_subcommands([](const CLI::App*) { return true; });
-  if (left.empty() || left.front().starts_with('-') || commands.empty()) return "";
+std::string did_you_mean(const std::string& near) { return near.empty() ? "" : "; did you mean \"" + near + "\"?"; }
+
+std::vector<const CLI::App*> commands_of(const CLI::App& app) {
+  return app.get_subcommands([](const CLI::App*) { return true; });
+}
+
+std::vector<std::string> names_of(const std::vector<const CLI::App*>& commands) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : commands) names.push_back(command->get_name());
+  return names;
+}
+
+bool some_command_has(const CLI::App& app, const std::string& flag) {
+  return app.get_option_no_throw(flag) != nullptr ||
+         std::ranges::any_of(commands_of(app), [&](const CLI::App* command) { return some_command_has(*command, flag); });
+}
+
+std::string unknown_flag(const CLI::App& app, const std::string& words, const std::string& given) {
+  const std::string flag = given.substr(0, given.find('='));
+  if (!commands_of(app).empty() && some_command_has(app, flag)) return flag + " stands after the command: " + words + " COMMAND " + flag;
   std::vector<std::string> known;
-  for (const CLI::App* command : commands) known.push_back(command->get_name());
-  const std::string near = nearest_name(left.front(), known);
-  return "\"" + left.front() + "\" is no command of " + app->get_name() + (near.empty() ? "" : "; did you mean \"" + near + "\"?");
+  for (const CLI::Option* option : app.get_options())
+    for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+  const std::string near = nearest_name(flag, known);
+  return words + " has no flag " + flag + (near.empty() ? " (" + words + " --help lists them)" : did_you_mean(near));
+}
+
+std::string unknown_word(const CLI::App& app, const std::string& words, const std::string& given) {
+  const std::vector<std::string> known = names_of(commands_of(app));
+  if (known.empty()) return words + " has no use for \"" + given + "\"";
+  return "\"" + given + "\" is no command of " + words + did_you_mean(nearest_name(given, known));
+}
+
+std::string missing_command(const CLI::App& app, const std::string& words) {
+  std::string known;
+  for (const std::string& name : names_of(commands_of(app))) known += (known.empty() ? "" : ", ") + name;
+  return words + " needs a command: " + known + " (" + words + " --help says more)";
+}
+
+/// Why the command line cannot be understood: the word or flag that nobody knows, with the nearest that is known, before anything else.
+std::string complaint(const CLI::App& root, const CLI::ParseError& error) {
+  const CLI::App* app = &root;
+  std::string words = root.get_name();
+  while (!app->get_subcommands().empty()) {
+    app = app->get_subcommands().front();
+    words += " " + app->get_name();
+  }
+  for (const std::string& left : root.remaining(true))
+    if (left != "--") return left.starts_with('-') ? unknown_flag(*app, words, left) : unknown_word(*app, words, left);
+  if (!commands_of(*app).empty()) return missing_command(*app, words);
+  return std::string(error.what()) + " (" + words + " --help)";
 }
 
 }  // namespace
@@ -90,7 +146,9 @@ struct CommandLine::Impl {
   std::string data_dir;
   std::string config_file;
   std::vector<std::pair<std::string, std::unique_ptr<std::vector<std::string>>>> config_flags;  // key, texts given
+  std::set<const CLI::App*> without_config;
   RunCommand chosen;
+  bool needs_config = true;
 
   Result<Config> load() {
     ConfigFlags flags;
@@ -106,6 +164,11 @@ int usage_error(std::string_view message) {
   return kExitUsage;
 }
 
+Result<int> usage_or_failure(const Error& error) {
+  if (error.kind == ErrorKind::kInvalidInput || error.kind == ErrorKind::kNotFound) return usage_error(error.message);
+  return std::unexpected(error);
+}
+
 CommandLine::CommandLine() : impl_(std::make_unique<Impl>()) {
   CLI::App& app = impl_->app;
   app.formatter(std::make_shared<ExamplesFirst>());
@@ -113,7 +176,6 @@ CommandLine::CommandLine() : impl_(std::make_unique<Impl>()) {
   app.footer(kRootExamples);
   app.require_subcommand(1);
   app.set_version_flag("--version,-V", version_text());
-  app.failure_message(CLI::FailureMessage::simple);
   for (const auto add : {add_demo_command, add_up_commands, add_load_commands, add_watch_command, add_query_commands, add_sim_command,
                          add_lake_commands, add_config_commands, add_shell_commands})
     add(*this);
@@ -137,7 +199,10 @@ CLI::App* CommandLine::add(CLI::App& parent, std::string_view name, std::string_
   command->add_flag("-q,--quiet", impl_->context.quiet, "errors only")->group(kCommonGroup);
   command->add_flag("-v,--verbose", impl_->context.verbose, "say more")->group(kCommonGroup);
   command->add_flag("--no-color", impl_->context.no_color, "no colours (also NO_COLOR)")->group(kCommonGroup);
-  command->callback([this, run = std::move(run)] { impl_->chosen = run; });
+  command->callback([this, command, run = std::move(run)] {
+    impl_->chosen = run;
+    impl_->needs_config = !impl_->without_config.contains(command);
+  });
   return command;
 }
 
@@ -147,6 +212,8 @@ CLI::App* CommandLine::add_group(CLI::App& parent, std::string_view name, std::s
   group->require_subcommand(1);
   return group;
 }
+
+void CommandLine::without_config(CLI::App& command) { impl_->without_config.insert(&command); }
 
 void CommandLine::add_output(CLI::App& command) {
   command.add_option("-o,--output", impl_->context.output, "table, json, ndjson, csv, parquet or arrow (table on a terminal, else ndjson)")
@@ -163,14 +230,17 @@ int CommandLine::run(int argc, char** argv) {
   try {
     impl_->app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    const std::string unknown = error.get_exit_code() == 0 ? "" : unknown_word(impl_->app);
-    if (!unknown.empty()) return usage_error(unknown);
-    return impl_->app.exit(error) == 0 ? kExitOk : kExitUsage;
+    if (error.get_exit_code() != 0) return usage_error(complaint(impl_->app, error));
+    static_cast<void>(impl_->app.exit(error));  // help or version
+    return kExitOk;
   }
-  auto config = impl_->load();
-  if (!config) return usage_error(config.error().message);
-  impl_->context.config = *std::move(config);
+  if (impl_->needs_config) {
+    auto config = impl_->load();
+    if (!config) return usage_error(config.error().message);
+    impl_->context.config = *std::move(config);
+  }
   impl_->context.no_color |= wants_no_color();
+  if (const Status fits = check_output(impl_->context); !fits) return usage_error(fits.error().message);
   set_log_level(impl_->context.quiet ? LogLevel::kError : impl_->context.verbose ? LogLevel::kDebug : LogLevel::kInfo);
   const Result<int> code = impl_->chosen(impl_->context);
   if (code) return *code;

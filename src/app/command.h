@@ -41,6 +41,10 @@ using RunCommand = std::function<Result<int>(CommandContext&)>;
 /// Prints "k2: <message>" on standard error; returns kExitUsage.
 [[nodiscard]] int usage_error(std::string_view message);
 
+/// What ends a command whose flags or arguments could not be used as given: InvalidInput and NotFound are the caller's mistake, shown here and
+/// kExitUsage; any other error is passed on.
+[[nodiscard]] Result<int> usage_or_failure(const Error& error);
+
 class CommandLine {
  public:
   CommandLine();
@@ -57,6 +61,8 @@ class CommandLine {
   CLI::App* add(CLI::App& parent, std::string_view name, std::string_view summary, std::vector<std::string> examples, RunCommand run);
   /// A word that only groups commands: k2 load, k2 query.
   CLI::App* add_group(CLI::App& parent, std::string_view name, std::string_view summary, std::vector<std::string> examples);
+  /// `command` runs with the default configuration: no file and no environment can break it.
+  void without_config(CLI::App& command);
   /// -o, for commands whose output is rows.
   void add_output(CLI::App& command);
   /// A flag that sets a configuration key.

@@ -11,7 +11,9 @@
 namespace k2 {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 class CommandTest : public testing::Test {
  protected:
@@ -63,6 +65,34 @@ TEST_F(CommandTest, WhatCannotBeUnderstoodIsUsage) {
 TEST_F(CommandTest, ASlipIsAnsweredWithTheNearestCommand) {
   run({"quary"});
   EXPECT_THAT(err_, HasSubstr("did you mean \"query\"?"));
+}
+
+TEST_F(CommandTest, AFlagThatIsNotThereIsNamedWithTheNearest) {
+  EXPECT_EQ(run({"query", "trades", "--strat", "-15m"}), kExitUsage);
+  EXPECT_EQ(err_, "k2: k2 query trades has no flag --strat; did you mean \"--start\"?\n");
+  EXPECT_EQ(run({"--bogus"}), kExitUsage);
+  EXPECT_EQ(err_, "k2: k2 has no flag --bogus (k2 --help lists them)\n");
+  EXPECT_EQ(run({"--data-dir", "x"}), kExitUsage);
+  EXPECT_THAT(err_, HasSubstr("--data-dir stands after the command"));
+  EXPECT_EQ(run({"query"}), kExitUsage);
+  EXPECT_THAT(err_, HasSubstr("k2 query needs a command: trades, quotes, "));
+}
+
+TEST_F(CommandTest, NumbersOutOfRangeAreRefusedInWords) {
+  EXPECT_EQ(run({"query", "trades", "--limit", "abc"}), kExitUsage);
+  EXPECT_THAT(err_, HasSubstr("--limit: want a whole number, 0 or more, not \"abc\""));
+  EXPECT_EQ(run({"sim", "--rate", "0"}), kExitUsage);
+  EXPECT_THAT(err_, HasSubstr("--rate: want a number from 0.001 to 10000000, not \"0\""));
+  run({"query", "trades", "--help"});
+  EXPECT_THAT(out_, AllOf(HasSubstr("--limit N "), Not(HasSubstr("4611686018427387904"))));
+}
+
+TEST_F(CommandTest, CompletionsAndTheManualNeedNoConfiguration) {
+  setenv("K2_CONFIG", "/nonexistent/k2.toml", 1);
+  EXPECT_EQ(run({"completion", "bash"}), kExitOk);
+  EXPECT_EQ(run({"man"}), kExitOk);
+  EXPECT_EQ(run({"config", "show"}), kExitUsage);
+  unsetenv("K2_CONFIG");
 }
 
 TEST_F(CommandTest, ADirectoryWithoutDataIsAFailureAndStaysAsItWas) {

@@ -13,17 +13,17 @@ std::vector<std::string> split(const std::string& text, char separator) {
   return parts;
 }
 
-/// "FORMAT:{table,json}" is how CLI11 spells a value with its choices; "UINT:INT in [1 - 9]" one with a range.
+/// "FORMAT:{table,json}" is how CLI11 spells a value with its choices; "NAME:[a,b]" is ours for one that may be others, too.
 void read_value(const std::string& type, CommandOption& option) {
-  const size_t colon = type.find(':');
-  option.value = type.substr(0, colon);
+  option.value = value_name(type);
   option.kind = option.value.starts_with("FILE")  ? ValueKind::kFile
                 : option.value.starts_with("DIR") ? ValueKind::kDirectory
                                                   : ValueKind::kAny;
-  if (colon == std::string::npos || !type.substr(colon + 1).starts_with('{')) return;
-  const size_t end = type.find('}', colon);
+  const std::string rest = type.substr(std::min(type.size(), option.value.size() + 1));
+  if (!rest.starts_with('{') && !rest.starts_with('[')) return;
   option.kind = ValueKind::kChoice;
-  option.choices = split(type.substr(colon + 2, end - colon - 2), ',');
+  option.is_open = rest.starts_with('[');
+  option.choices = split(rest.substr(1, rest.find(option.is_open ? ']' : '}') - 1), ',');
 }
 
 CommandOption option_of(const CLI::Option& from) {
@@ -67,6 +67,14 @@ void collect(const CommandNode& node, std::vector<const CommandNode*>& all) {
 }
 
 }  // namespace
+
+std::string value_name(const std::string& type_name) { return type_name.substr(0, type_name.find(':')); }
+
+std::string type_offering(const std::string& name, const std::vector<std::string>& values) {
+  std::string list;
+  for (const std::string& value : values) list += (list.empty() ? "" : ",") + value;
+  return name + ":[" + list + "]";
+}
 
 CommandNode command_tree(const CLI::App& root) { return node_of(root, ""); }
 

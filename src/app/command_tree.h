@@ -22,6 +22,7 @@ struct CommandOption {
   std::string doc;
   ValueKind kind = ValueKind::kNone;
   std::vector<std::string> choices;  // of kChoice
+  bool is_open = false;              // of kChoice: other values are allowed, too
   bool repeats = false;              // takes several values
   bool is_required = false;
   bool is_common = false;  // every command has it
@@ -43,6 +44,12 @@ struct CommandNode {
 /// `node` and all below it, parents before children.
 [[nodiscard]] std::vector<const CommandNode*> all_commands(const CommandNode& node);
 std::vector<const CommandNode*> all_commands(CommandNode&&) = delete;  // the answer points into the node
+
+/// What help calls a value, of what CLI11 has as the type's name: "FORMAT" of "FORMAT:{table,json}".
+[[nodiscard]] std::string value_name(const std::string& type_name);
+
+/// The name of a type with values that completions offer while any other is allowed: "NAME:[asx,binance]".
+[[nodiscard]] std::string type_offering(const std::string& name, const std::vector<std::string>& values);
 
 /// The group of the options that every command has.
 inline constexpr const char* kCommonGroup = "Common options";

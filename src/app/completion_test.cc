@@ -59,6 +59,17 @@ TEST(CommandTreeTest, KnowsFlagsArgumentsChoicesAndExamples) {
   EXPECT_THAT(buy.arguments[0].names, ElementsAre("things"));
 }
 
+TEST(CommandTreeTest, ValuesThatAreOfferedMayBeOthersToo) {
+  CLI::App app{"A shop", "k2"};
+  std::string place;
+  app.add_option("--at", place, "where")->type_name(type_offering("PLACE", {"sea", "hill"}));
+  const CommandOption at = command_tree(app).flags.back();
+  EXPECT_EQ(at.value, "PLACE");
+  EXPECT_EQ(at.kind, ValueKind::kChoice);
+  EXPECT_THAT(at.choices, ElementsAre("sea", "hill"));
+  EXPECT_TRUE(at.is_open);
+}
+
 TEST(CompletionTest, BashHasCommandsFlagsAndValues) {
   const std::string script = bash_completion(Shop().tree());
   EXPECT_THAT(script, HasSubstr("'k2') echo 'buy sell' ;;"));

@@ -38,7 +38,8 @@ std::string option_entry(const CommandOption& option, bool is_flag) {
   for (const std::string& name : option.names) tag += (tag.empty() ? "" : ", ") + (is_flag ? bold(name) : italic(name));
   if (is_flag && !option.value.empty()) tag += " " + italic(option.value);
   std::string text = option.doc;
-  if (!option.choices.empty()) text += (text.empty() ? "one of " : "; one of ") + joined(option.choices, ", ");
+  if (!option.choices.empty())
+    text += (text.empty() ? "" : "; ") + std::string(option.is_open ? "such as " : "one of ") + joined(option.choices, ", ");
   if (option.is_required) text += " (required)";
   return ".TP\n" + tag + "\n" + roff(text) + "\n";
 }
@@ -92,10 +93,11 @@ std::string settings(std::span<const ConfigKey> keys) {
 }
 
 constexpr const char* kExitStatus =
-    ".TP\n.B 0\ndone\n"
+    ".TP\n.B 0\ndone; also where a question has no rows for an answer\n"
     ".TP\n.B 1\nit failed; standard error says what was tried\n"
-    ".TP\n.B 2\nthe command line or the configuration cannot be understood\n"
-    ".TP\n.B 3\ndone, but part of the input was refused and is kept as dead letters\n";
+    ".TP\n.B 2\nthe command line or the configuration cannot be used as it is; nothing was done\n"
+    ".TP\n.B 3\ndone, but not all is there: part of the input was refused and is kept as dead letters (\n.BR \"k2 load\" ),\n"
+    "gaps are known (\n.BR \"k2 gaps\" ,\n.BR \"k2 query trades \\-\\-complete\" )\n";
 
 constexpr const char* kFiles =
     ".TP\n.I ./k2.toml, ~/.config/k2/k2.toml, /etc/k2/k2.toml\nsettings; of each key the nearest file wins\n"

@@ -28,13 +28,16 @@ Format output_format(const CommandContext& context) {
   return parse_format(context.output).value_or(Format::kNdjson);
 }
 
-Result<int64_t> print(QueryResult& result, const CommandContext& context) {
+Status check_output(const CommandContext& context) {
   const Format format = output_format(context);
-  if ((format == Format::kArrow || format == Format::kParquet) && isatty(STDOUT_FILENO) != 0)
-    return make_error(ErrorKind::kInvalidInput, std::string(format_name(format)) +
-                                                    " is not for a terminal: send it into a file, k2 ... > rows." +
-                                                    std::string(format_name(format)));
-  return write(result, format, {}, write_stdout);
+  if ((format != Format::kArrow && format != Format::kParquet) || isatty(STDOUT_FILENO) == 0) return {};
+  const std::string name(format_name(format));
+  return make_error(ErrorKind::kInvalidInput,
+                    "-o " + name + " is not for a terminal: send it into a file, k2 ... -o " + name + " > rows." + name);
+}
+
+Result<int64_t> print(QueryResult& result, const CommandContext& context) {
+  return write(result, output_format(context), {}, write_stdout);
 }
 
 void say(const CommandContext& context, std::string_view message) {

@@ -12,7 +12,10 @@ namespace k2 {
 /// -o as given; else a table on a terminal and ndjson elsewhere, where a program is likely to read. Never fails: -o was checked.
 [[nodiscard]] Format output_format(const CommandContext& context);
 
-/// Writes all rows; returns their number. Binary formats are refused on a terminal (InvalidInput). Cancelled: the reader has gone away.
+/// InvalidInput: a binary format, and standard output is a terminal.
+[[nodiscard]] Status check_output(const CommandContext& context);
+
+/// Writes all rows; returns their number. Cancelled: the reader has gone away.
 [[nodiscard]] Result<int64_t> print(QueryResult& result, const CommandContext& context);
 
 /// Talk for people, on standard error, unless --quiet: "k2: <message>".
