@@ -70,7 +70,7 @@ Status check_options(const LocalLogOptions& options) {
   if (options.partitions < 1 || options.partitions > kPartitionsMax)
     return make_error(ErrorKind::kInvalidInput, "open log: " + std::to_string(options.partitions) + " partitions; 1 to " +
                                                     std::to_string(kPartitionsMax) + " are allowed");
-  if (options.lock_wait_us < 0 || options.poll_interval_us < 1 || options.checkpoint_bytes < 1 ||
+  if (options.lock_wait_us < 0 || options.poll_interval_us < 1 || options.checkpoint_bytes < 1 || options.tidy_bytes < 1 ||
       options.wal_bytes_max < options.checkpoint_bytes)
     return make_error(ErrorKind::kInvalidInput, "open log: a wait, interval or size is out of range");
   return {};
@@ -143,6 +143,7 @@ class LocalLogFile final : public LocalLog {
     return readers_.with_reader([&](Reader& reader) { return reader.positions(sources); });
   }
   void wait_for_append(const Offsets& seen, int64_t timeout_us) const override;
+  void tidy() override;
   Status trim(const Offsets& offsets, TimestampUs older_than) override;
   Result<int32_t> register_schema(std::string_view subject, std::string_view schema) override;
   Result<std::string> schema(int32_t id) const override;
@@ -281,6 +282,12 @@ std::optional<LogBatch> LocalLogFile::read_cached(const TopicPartition& partitio
   }
   if (records.empty()) return std::nullopt;
   return LogBatch(std::move(records), next, std::move(storage));
+}
+
+void LocalLogFile::tidy() {
+  const std::lock_guard lock(writer_mutex_);
+  writer_->tidy();
+  publish_stats();
 }
 
 // --- wait ---------------------------------------------------------------------------------------------------------------------

@@ -22,7 +22,8 @@ struct LocalLogOptions {
   bool create = true;                      // make the file where it is absent
   int64_t lock_wait_us = 10'000'000;       // how long a write waits for writers of other processes before it is Unavailable
   int64_t poll_interval_us = 3'000;        // how often wait_for_append looks for appends of other processes
-  int64_t checkpoint_bytes = 8 << 20;      // the WAL is moved into the database when it has grown by this much
+  int64_t checkpoint_bytes = 8 << 20;      // an append moves the WAL into the database when it has grown by this much
+  int64_t tidy_bytes = 1 << 20;            // and tidy() when it has grown by this much
   int64_t wal_bytes_max = int64_t{4} << 30;  // past this, kept up by a reader that never ends, appends are Unavailable
   size_t cache_bytes_max = 16 << 20;       // newest batches kept in memory
   std::string new_log_id;                  // for simulations; empty: a random UUID

@@ -420,6 +420,21 @@ TEST_F(LocalLogTest, KeepsTheWalSmallWhileReadersComeAndGo) {
   EXPECT_LT(std::filesystem::file_size(path_ + "-wal"), 500'000u);
 }
 
+TEST_F(LocalLogTest, TidiesTheWalBetweenAppendsOnceThereIsEnoughOfIt) {
+  const auto log = open({.tidy_bytes = 50'000});
+  const auto before = log->stats().checkpoints;
+  ASSERT_TRUE(append(*log, {std::string(10'000, 'a')}));
+  log->tidy();
+  EXPECT_EQ(log->stats().checkpoints, before);
+  ASSERT_TRUE(append(*log, {std::string(60'000, 'b')}));
+  EXPECT_EQ(log->stats().checkpoints, before);
+  log->tidy();
+  EXPECT_EQ(log->stats().checkpoints, before + 1);
+  log->tidy();
+  EXPECT_EQ(log->stats().checkpoints, before + 1);
+  EXPECT_EQ(read_all(*log).size(), 2u);
+}
+
 TEST_F(LocalLogTest, RefusesAppendsRatherThanLetAStuckReaderFillTheDisk) {
   const auto log = open({.checkpoint_bytes = 50'000, .wal_bytes_max = 300'000});
   ASSERT_TRUE(append(*log, {"a"}));

@@ -58,6 +58,9 @@ class Writer {
 
   [[nodiscard]] Status checkpoint();
 
+  /// A checkpoint, if tidy_bytes are there for it and no other process writes at the moment.
+  void tidy();
+
   [[nodiscard]] const LocalLogStats& stats() const { return stats_; }
 
  private:
@@ -85,7 +88,7 @@ class Writer {
   void roll_back();
   Status refuse_if_wal_is_full();
   Status checkpoint_locked(bool wait_for_readers);
-  void checkpoint_if_due();
+  void checkpoint_if_due(int64_t due_bytes);
 
   Status write_group(const std::vector<AppendRequest*>& group, Group& state);
   Result<bool> positions_match(AppendRequest& request, Group& state);

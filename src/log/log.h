@@ -108,6 +108,10 @@ class Log {
   /// Waits until the log may have grown past `seen` (any partition) or `timeout_us` passed, whichever is first. May wake for nothing.
   virtual void wait_for_append(const Offsets& seen, int64_t timeout_us) const = 0;
 
+  /// Does work that an append left for later, if there is enough of it; at most some milliseconds. For the one who appends, at a moment when
+  /// nothing waits: an append that finds too much left undone does it itself. What fails here shows when it is done there.
+  virtual void tidy() {}
+
   /// Lets go of records below `offsets` that are older than `older_than`. The caller passes what all tables have committed; offsets
   /// never move and no record at or above them is touched. Partitions that are absent keep everything.
   [[nodiscard]] virtual Status trim(const Offsets& offsets, TimestampUs older_than) = 0;
