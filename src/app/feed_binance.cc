@@ -11,6 +11,7 @@
 
 #include "app/data_dir.h"
 #include "app/numbering_watch.h"
+#include "app/quote_outages.h"
 #include "app/taken.h"
 #include "base/crash_point.h"
 #include "base/logging.h"
@@ -126,7 +127,33 @@ class FrameIngest final : public FrameSink {
   /// Who is told of each stretch received; before the first frame, and outlives the last.
   void set_backfill(Backfill* backfill) { backfill_ = backfill; }
 
+  /// Where an earlier life's quotes end; before the first frame. What is not known is not stated.
+  void resume_quotes(const Log& log, const std::vector<std::string>& symbols) {
+    for (const std::string_view exchange : {kBinanceExchange, kBinanceUsExchange}) {
+      const auto newest = newest_quotes(log, exchange, symbols);
+      if (!newest) log_warning("quotes_not_resumed", {{"exchange", exchange}, {"error", newest.error().message}});
+      else
+        for (const auto& [symbol, quote] : *newest) quotes_.resume(exchange, symbol, quote);
+    }
+  }
+
+  void line_live(const BinanceLineUp& line) {
+    quotes_.live(line.connection_id, binance_exchange_of_url(line.endpoint), line.symbols, system_clock().now());
+  }
+
+  /// After the last frame: states what was observed of quotes.
+  void finish() {
+    quotes_.finish();
+    if (const Status stated = state_quotes(); !stated) log_warning("quotes_not_stated", {{"error", stated.error().message}});
+  }
+
+  [[nodiscard]] QuoteOutages::Counts quote_outages() const { return quotes_.counts(); }
+
+  void on_connected(uint64_t connection_id, std::string_view) override { quotes_.line(connection_id); }
+
   void on_disconnected(uint64_t connection_id, std::string_view) override {  // the feed itself says so
+    quotes_.ended(connection_id);
+    if (const Status stated = state_quotes(); !stated) fail(stated.error());
     std::map<uint64_t, Line>::node_type ended;
     {
       const std::scoped_lock lock(mutex_);
@@ -138,6 +165,7 @@ class FrameIngest final : public FrameSink {
   void on_frame(const RawFrame& frame) override {
     K2_CRASH("C02");
     Line& line = line_of(frame);
+    line.quotes->heard(frame.received);
     const Status parsed = frame.is_text ? line.parser.parse(frame.bytes, frame.received, line.frame)
                                         : make_error(ErrorKind::kInvalidInput, "a binary message, which this stream does not have");
     const Status put = parsed ? take(line, frame) : bury(frame, parsed.error().message);
@@ -184,6 +212,7 @@ class FrameIngest final : public FrameSink {
     BinanceFrame frame;
     std::string exchange;
     Histogram& latency;
+    std::shared_ptr<QuoteOutages::Line> quotes;
     std::unordered_map<std::string, SymbolOnLine> symbols;
     TimestampUs handed_over;
   };
@@ -191,7 +220,9 @@ class FrameIngest final : public FrameSink {
   Line& line_of(const RawFrame& frame) {
     const std::scoped_lock lock(mutex_);
     if (const auto known = parsers_.find(frame.connection_id); known != parsers_.end()) return known->second;
-    return parsers_.try_emplace(frame.connection_id, instruments_, binance_exchange_of_url(frame.source)).first->second;
+    Line& line = parsers_.try_emplace(frame.connection_id, instruments_, binance_exchange_of_url(frame.source)).first->second;
+    line.quotes = quotes_.line(frame.connection_id);
+    return line;
   }
 
   SymbolOnLine& symbol_of(Line& line, const std::string& symbol) {
@@ -233,10 +264,33 @@ class FrameIngest final : public FrameSink {
   }
 
   Status take_quote(Line& line, const Quote& quote, const RawFrame& raw) {
-    K2_RETURN_IF_ERROR(ingest_.put(quote, Numbering::kRising));
+    bool is_left_out = false;
+    quotes_.expect(line.quotes, line.exchange, quote.symbol, *quote.source_sequence, raw.received);
+    K2_RETURN_IF_ERROR(state_quotes());
+    K2_RETURN_IF_ERROR(ingest_.put(quote, Numbering::kRising, &is_left_out));
+    quotes_.took(line.exchange, quote.symbol, *quote.source_sequence, raw.received, is_left_out);
     if (symbol_of(line, quote.symbol).quotes->is_quote_strange(*quote.source_sequence, raw.received))
       return bury_strange(line.exchange, Channel::kQuotes, raw);
     return {};
+  }
+
+  Status state_quotes() {
+    for (const Coverage& statement : quotes_.take_statements()) {
+      if (statement.status == CoverageStatus::kLost) {
+        quote_outages_of(statement.exchange).add();
+        log_warning("quotes_not_received", {{"exchange", statement.exchange},
+                                            {"symbol", statement.symbol},
+                                            {"from", format_rfc3339(statement.timestamp)},
+                                            {"to", format_rfc3339(statement.end_timestamp)},
+                                            {"reason", statement.reason}});
+      }
+      K2_RETURN_IF_ERROR(ingest_.put(statement));
+    }
+    return {};
+  }
+
+  static Counter& quote_outages_of(std::string_view exchange) {
+    return metrics().counter("k2_quote_outages_total", "Times that no line brought a symbol's quotes.", {{"exchange", std::string(exchange)}});
   }
 
   // Put like any other, but ingest takes it for a duplicate where its number was taken before. So it is kept as a dead letter as well: every trade, and of
@@ -303,6 +357,7 @@ class FrameIngest final : public FrameSink {
   std::map<uint64_t, Line> parsers_;  // a Line is used by its connection's thread alone
   std::optional<Error> failure_;
   NumberingWatch numbering_;
+  QuoteOutages quotes_;
   std::atomic<int64_t> strange_quotes_ = 0;
 };
 
@@ -330,22 +385,27 @@ Result<std::unique_ptr<BinanceSource>> BinanceSource::start(const Config& config
   impl->sink = std::make_unique<FrameIngest>(ingest, table, std::move(options.on_failure));
   if (options.log != nullptr) {
     impl->sink->learn_numbering(*options.log, config.binance.symbols);
+    impl->sink->resume_quotes(*options.log, config.binance.symbols);
     impl->backfill = std::make_unique<Backfill>(*options.log, ingest, backfill_options(config.binance, options, trust, table));
     impl->sink->set_backfill(impl->backfill.get());
-    feed.on_live = [backfill = impl->backfill.get()](const BinanceLineUp& line) {
-      backfill->line_up(binance_exchange_of_url(line.endpoint), line.symbols);
-    };
   }
+  feed.on_live = [sink = impl->sink.get(), backfill = impl->backfill.get()](const BinanceLineUp& line) {
+    sink->line_live(line);
+    if (backfill != nullptr) backfill->line_up(binance_exchange_of_url(line.endpoint), line.symbols);
+  };
   feed.on_exhausted = [sink = impl->sink.get()](const std::string& why) { sink->fail({ErrorKind::kUnavailable, why}); };
   K2_TRY(impl->feed, BinanceFeed::start(feed, *impl->sink));
   return std::unique_ptr<BinanceSource>(new BinanceSource(std::move(impl)));
 }
 
 void BinanceSource::stop() {
-  if (impl_->feed) impl_->feed->stop();
+  if (!impl_->feed) return;
+  impl_->feed->stop();
+  impl_->sink->finish();
   if (impl_->backfill) impl_->backfill->stop();
 }
 BackfillStatus BinanceSource::gaps() const { return impl_->backfill ? impl_->backfill->status() : BackfillStatus(); }
+QuoteOutages::Counts BinanceSource::quote_outages() const { return impl_->sink->quote_outages(); }
 BinanceFeedStatus BinanceSource::status() const { return impl_->feed->status(); }
 Status BinanceSource::health() const { return impl_->sink->health(); }
 

@@ -11,6 +11,7 @@
 #include "app/backfill.h"
 #include "app/config.h"
 #include "app/ingest.h"
+#include "app/quote_outages.h"
 #include "base/result.h"
 #include "feed/binance_feed.h"
 
@@ -38,6 +39,7 @@ class BinanceSource {
   void stop();
   [[nodiscard]] BinanceFeedStatus status() const;
   [[nodiscard]] BackfillStatus gaps() const;
+  [[nodiscard]] QuoteOutages::Counts quote_outages() const;
   /// The error of ingest that ended the feed.
   [[nodiscard]] Status health() const;
 

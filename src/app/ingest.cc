@@ -152,7 +152,8 @@ struct Ingest::Impl {
   template <class Encode, class Shed>
   Status put_item(const Item& item, Encode encode, Shed shed);
   template <class Event>
-  Status put_event(const Event& event, Channel channel, Taken::Kind kind, void (*encode)(const Event&, int32_t, std::string&));
+  Status put_event(const Event& event, Channel channel, Taken::Kind kind, void (*encode)(const Event&, int32_t, std::string&),
+                   bool* left_out = nullptr);
   Status put_coverage(const Coverage& coverage);
   void shed_event(Source& source, const Trade& trade);
   void shed_event(Source& source, const Quote& quote);
@@ -254,7 +255,9 @@ void Ingest::Impl::shed_event(Source& source, const Quote& quote) {
 }
 
 template <class Event>
-Status Ingest::Impl::put_event(const Event& event, Channel channel, Taken::Kind kind, void (*encode)(const Event&, int32_t, std::string&)) {
+Status Ingest::Impl::put_event(const Event& event, Channel channel, Taken::Kind kind, void (*encode)(const Event&, int32_t, std::string&),
+                               bool* left_out) {
+  if (left_out != nullptr) *left_out = false;
   if (!event.source_sequence || *event.source_sequence < 0 || *event.source_sequence > kSequenceMax)
     return make_error(ErrorKind::kInvalidInput,
                       "ingest: " + event.exchange + "/" + event.symbol + ": an event needs a source_sequence of 0 to 2^62-1");
@@ -266,7 +269,10 @@ Status Ingest::Impl::put_event(const Event& event, Channel channel, Taken::Kind 
   const auto sequence = static_cast<uint64_t>(*event.source_sequence);
   return put_item(
       {source, sequence, sequence, 0, 0, event.ingestion_timestamp}, [&](std::string& out) { encode(event, source->schema_id, out); },
-      [&] { shed_event(*source, event); });
+      [&] {
+        shed_event(*source, event);
+        if (left_out != nullptr) *left_out = true;
+      });
 }
 
 Status Ingest::Impl::put_coverage(const Coverage& coverage) {
@@ -560,9 +566,9 @@ Ingest::~Ingest() {
 
 Status Ingest::put(const Trade& trade) { return impl_->put_event<Trade>(trade, Channel::kTrades, Taken::Kind::kSequences, encode_trade); }
 
-Status Ingest::put(const Quote& quote, Numbering numbering) {
+Status Ingest::put(const Quote& quote, Numbering numbering, bool* left_out) {
   const auto kind = numbering == Numbering::kRising ? Taken::Kind::kHighest : Taken::Kind::kSequences;
-  return impl_->put_event<Quote>(quote, Channel::kQuotes, kind, encode_quote);
+  return impl_->put_event<Quote>(quote, Channel::kQuotes, kind, encode_quote, left_out);
 }
 
 Status Ingest::put(const Coverage& coverage) { return impl_->put_coverage(coverage); }

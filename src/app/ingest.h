@@ -97,7 +97,8 @@ class Ingest {
   /// are away. InvalidInput: no source_sequence, one beyond 62 bits, or another numbering than before. Otherwise the schema store's error, or the one that ended the append thread: the
   /// event is then not in the log.
   [[nodiscard]] Status put(const Trade& trade);
-  [[nodiscard]] Status put(const Quote& quote, Numbering numbering = Numbering::kEach);
+  /// `left_out`, where given: set to whether it was left out.
+  [[nodiscard]] Status put(const Quote& quote, Numbering numbering = Numbering::kEach, bool* left_out = nullptr);
   [[nodiscard]] Status put(const DeadLetter& letter, const DeadLetterIdentity& identity);
   /// A statement about sequence numbers. One that says not issued or lost takes them into the settled position, in the transaction that appends it, and is
   /// appended only if some of them were not there yet; any other is appended once, also when an append is repeated. InvalidInput: numbers out of
