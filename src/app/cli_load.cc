@@ -18,7 +18,7 @@ struct LoadFlags {
   std::vector<std::string> trades;
   std::vector<std::string> quotes;
   std::vector<std::string> files;
-  std::string symbol;
+  DumpSymbol whose;
   LoadOptions options;
 };
 
@@ -28,19 +28,23 @@ void print_summary(const CommandContext& context, const LoadReport& report) {
   const auto shown = static_cast<int64_t>(report.first_bad.size());
   if (report.bad_rows > shown)
     std::fprintf(stderr, "k2: ... and %s more (k2 query dead-letters)\n", with_commas(report.bad_rows - shown).c_str());
-  say(context, with_commas(report.files) + (report.files == 1 ? " file, " : " files, ") + with_commas(report.rows) +
-                   " rows: " + with_commas(report.added) + " new, " + with_commas(report.there) + " there already, " +
-                   with_commas(report.bad_rows) + " dead letters");
+  say(context, with_commas(report.files) + (report.files == 1 ? " file, " : " files, ") + with_commas(report.rows) + " rows: " +
+                   with_commas(report.added) + " new, " + with_commas(report.there) + " there already, " + with_commas(report.bad_rows) +
+                   " dead letters" + (report.bad_there > 0 ? " (" + with_commas(report.bad_there) + " there already)" : ""));
 }
 
-Result<int> load_all(const CommandContext& context, const std::vector<LoadFile>& files, const LoadOptions& options) {
+/// Nothing is written, and no data directory made, before all files have been found to be what they are said to be.
+Result<int> load_all(const CommandContext& context, const Result<std::vector<LoadFile>>& files, const LoadOptions& options) {
+  if (!files) return usage_or_failure(files.error());
+  for (const LoadFile& file : *files)
+    if (const Status fits = examine(file); !fits) return usage_or_failure(fits.error());
   StopSignal stop;
   K2_TRY(const std::unique_ptr<LocalLog> log, open_log(context.config));
   Ingest ingest(*log, *log);
   Progress progress(Progress::style_for(context.quiet));
   Loader loader(ingest, progress, options, stop.token());
   Status done;
-  for (const LoadFile& file : files)
+  for (const LoadFile& file : *files)
     if (done) done = loader.load(file);
   progress.finish();
   print_summary(context, loader.report());
@@ -58,9 +62,9 @@ void add_bad_rows_flag(CLI::App& command, LoadOptions& options) {
 }  // namespace
 
 void add_load_commands(CommandLine& commands) {
-  CLI::App* group = commands.add_group(commands.root(), "load", "Load files into the log; a second load of a file adds nothing",
-                                       {"k2 load asx --reference company_info.csv --trades trades/7078.csv",
-                                        "k2 load binance BTCUSDT-trades-2021-01-08.zip --symbol BTCUSDT"});
+  CLI::App* group = commands.add_group(
+      commands.root(), "load", "Load files into the log; a second load of a file adds nothing",
+      {"k2 load asx --reference company_info.csv --trades trades/7078.csv", "k2 load binance BTCUSDT-trades-2021-01-08.zip"});
   auto flags = std::make_shared<LoadFlags>();
   CLI::App* asx = commands.add(*group, "asx", "ASX trade and quote files",
                                {"k2 load asx --reference company_info.csv --trades trades/*.csv --quotes quotes/*.csv",
@@ -69,8 +73,7 @@ void add_load_commands(CommandLine& commands) {
                                [flags](CommandContext& context) -> Result<int> {
                                  if (flags->trades.empty() && flags->quotes.empty())
                                    return usage_error("load asx: name files with --trades or --quotes");
-                                 K2_TRY(const auto files, asx_files(flags->reference, flags->trades, flags->quotes));
-                                 return load_all(context, files, flags->options);
+                                 return load_all(context, asx_files(flags->reference, flags->trades, flags->quotes), flags->options);
                                });
   asx->add_option("--reference", flags->reference, "company_info.csv: company ids and their symbols")->required()->type_name("FILE");
   asx->add_option("--trades", flags->trades, "trade files, named <company id>.csv")->type_name("FILE ...");
@@ -79,14 +82,15 @@ void add_load_commands(CommandLine& commands) {
 
   CLI::App* binance = commands.add(
       *group, "binance", "Binance public trade dumps, plain or zipped",
-      {"k2 load binance BTCUSDT-trades-2021-01-08.zip --symbol BTCUSDT", "k2 load binance --symbol BTCUSDT BTCUSDT-trades-*.zip"},
+      {"k2 load binance BTCUSDT-trades-2021-01-08.zip", "k2 load binance *-trades-2021-01-*.zip      # each is of the symbol in its name",
+       "k2 load binance mine.csv --symbol BTCUSDT"},
       [flags](CommandContext& context) -> Result<int> {
         K2_TRY(const InstrumentTable instruments, known_binance_instruments(context.config));
-        K2_TRY(const auto files, binance_files(flags->files, flags->symbol, instruments));
-        return load_all(context, files, flags->options);
+        return load_all(context, binance_files(flags->files, flags->whose, instruments), flags->options);
       });
   binance->add_option("files", flags->files, "dump files")->required()->type_name("FILE ...");
-  binance->add_option("--symbol", flags->symbol, "the files' symbol; it is not in them")->required()->type_name("SYMBOL");
+  binance->add_option("--symbol", flags->whose.symbol, "whose trades these are, where the files' names do not say it")->type_name("SYMBOL");
+  binance->add_flag("--any-name", flags->whose.any_name, "load them as --symbol says, whatever their names say");
   add_bad_rows_flag(*binance, flags->options);
 }
 

@@ -61,7 +61,8 @@ class ExamplesFirst final : public CLI::Formatter {
   }
 
   std::string make_option_desc(const CLI::Option* option) const override {
-    const std::string preset = option->get_default_str();
+    std::string preset = option->get_default_str();
+    if (preset.starts_with('[') && preset.ends_with(']')) preset = preset.substr(1, preset.size() - 2);  // CLI11's way of a list
     return option->get_description() + (preset.empty() ? "" : " (" + preset + ")");
   }
 

@@ -68,7 +68,7 @@ void collect(const CommandNode& node, std::vector<const CommandNode*>& all) {
 
 }  // namespace
 
-std::string value_name(const std::string& type_name) { return type_name.substr(0, type_name.find(':')); }
+std::string value_name(const std::string& type_name) { return type_name.substr(0, std::min(type_name.find(":{"), type_name.find(":["))); }
 
 std::string type_offering(const std::string& name, const std::vector<std::string>& values) {
   std::string list;

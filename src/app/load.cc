@@ -1,9 +1,11 @@
 #include "app/load.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
+#include "app/dump_name.h"
 #include "codec/asx_csv.h"
 #include "codec/binance_csv.h"
 #include "feed/line_file.h"
@@ -13,6 +15,7 @@ namespace {
 
 constexpr int64_t kUpdateRows = 512;  // how often progress and the stop token are looked at
 constexpr size_t kReferenceBytesMax = 64 << 20;
+constexpr int64_t kExaminedRows = 100;  // a file none of whose first rows can be read is another file, not one with bad rows
 
 std::string base_name(const std::string& path) { return std::filesystem::path(path).filename().string(); }
 
@@ -46,12 +49,85 @@ Result<std::string> read_text(const std::string& path) {
 }
 
 template <class Parser, class Event>
+bool can_read(const AsxCompany& company, std::string_view line) {
+  Event event;
+  return Parser(company).parse(line, {}, event).has_value();
+}
+
+template <class Parser, class Event>
 LoadFile asx_file(const std::string& path, const char* channel, const AsxCompany& company) {
-  return {path, std::string("asx/") + channel, std::string("an ASX ") + channel + " file",
-          [company]() -> Result<std::unique_ptr<RowReader>> { return std::make_unique<ParserReader<Parser, Event>>(Parser(company)); }};
+  LoadFile file;
+  file.path = path;
+  file.kind = std::string("asx/") + channel;
+  file.looks = std::string("an ASX ") + channel + " file";
+  file.open_reader = [company]() -> Result<std::unique_ptr<RowReader>> {
+    return std::make_unique<ParserReader<Parser, Event>>(Parser(company));
+  };
+  file.guess = [company](std::string_view line) -> std::string {
+    if (can_read<AsxTradeParser, Trade>(company, line)) return "an ASX trades file: --trades loads it";
+    if (can_read<AsxQuoteParser, Quote>(company, line)) return "an ASX quotes file: --quotes loads it";
+    return "";
+  };
+  return file;
+}
+
+/// Dumps of other kinds, told by their number of columns. Source: binance-public-data README, 2025-01-09.
+std::string guess_dump(std::string_view line) {
+  const auto commas = std::ranges::count(line, ',');
+  return commas == 7 ? "an aggTrades dump" : commas == 11 ? "a klines dump" : "";
+}
+
+/// `name` is that of a file, or of the member in a zip called `path`.
+Status check_dump_name(const std::string& path, const std::string& name, const std::string& symbol) {
+  const auto said = dump_name(name);
+  if (!said) return {};
+  const std::string who = path + (name == path ? ": its name" : ": its member's name, " + name + ",");
+  if (said->kind != "trades")
+    return make_error(ErrorKind::kInvalidInput, who + " says " + said->kind + ": only the trades themselves are loaded, " + said->symbol +
+                                                    "-trades-... (--any-name reads it as trades all the same)");
+  if (said->symbol != symbol)
+    return make_error(ErrorKind::kInvalidInput, who + " says " + said->symbol + ", to be loaded as " + symbol + " (--any-name does so)");
+  return {};
+}
+
+/// Which symbol a file's rows are of.
+Result<std::string> symbol_of(const std::string& path, const DumpSymbol& whose) {
+  std::string symbol = whose.symbol;
+  if (const auto said = dump_name(path); symbol.empty() && said && !whose.any_name) symbol = said->symbol;
+  if (symbol.empty())
+    return make_error(ErrorKind::kInvalidInput,
+                      path + ": whose trades are these? " +
+                          (whose.any_name ? "--any-name needs --symbol"
+                                          : "Its name does not say it, as BTCUSDT-trades-2021-01-08.zip does: --symbol tells"));
+  if (!whose.any_name) K2_RETURN_IF_ERROR(check_dump_name(path, path, symbol));
+  return symbol;
 }
 
 }  // namespace
+
+Status examine(const LoadFile& file) {
+  K2_TRY(LineFile lines, LineFile::open(file.path));
+  if (file.check_member && !lines.member_name().empty()) K2_RETURN_IF_ERROR(file.check_member(lines.member_name()));
+  K2_TRY(const std::unique_ptr<RowReader> reader, file.open_reader());
+  int64_t rows = 0;
+  std::string first_bad;
+  std::string guess;
+  while (rows < kExaminedRows) {
+    K2_TRY(const auto line, lines.next());
+    if (!line) break;
+    if (line->text.empty() || (line->number == 1 && reader->is_header(line->text))) continue;
+    const Status parsed = reader->parse(line->text, {});
+    if (parsed) return {};
+    if (parsed.error().kind != ErrorKind::kInvalidInput) return std::unexpected(parsed.error().with_context(file.path));
+    if (rows++ > 0) continue;
+    first_bad = "line " + std::to_string(line->number) + ": " + parsed.error().message;
+    if (file.guess) guess = file.guess(line->text);
+  }
+  if (rows == 0) return {};
+  return make_error(ErrorKind::kInvalidInput, file.path + ": this does not look like " + file.looks + ": of its first " +
+                                                  with_commas(rows) + (rows == 1 ? " row" : " rows") + " none can be read, " + first_bad +
+                                                  (guess.empty() ? "" : "; it looks like " + guess));
+}
 
 Status Loader::load(const LoadFile& file) {
   const Ingest::Counts before = ingest_.counts();
@@ -69,6 +145,7 @@ void Loader::settle(const Ingest::Counts& before) {
   ++report_.files;
   report_.added += after.events_appended - before.events_appended;
   report_.there += after.events_duplicate - before.events_duplicate;
+  report_.bad_there += after.dead_letters_duplicate - before.dead_letters_duplicate;
 }
 
 Status Loader::read_rows(const LoadFile& file) {
@@ -125,6 +202,8 @@ Result<std::vector<LoadFile>> asx_files(const std::string& reference, const std:
   const auto add = [&](const std::string& path, Channel channel) -> Status {
     const std::string_view id = asx_company_id(path);
     const AsxCompany* company = companies->find(id);
+    if (std::error_code error; company == nullptr && !std::filesystem::exists(path, error))
+      return make_error(ErrorKind::kNotFound, path + ": no such file");
     if (company == nullptr)
       return make_error(ErrorKind::kInvalidInput, path + ": the file's name says company id \"" + std::string(id) + "\", which " +
                                                       reference + " does not have (it has " +
@@ -138,17 +217,26 @@ Result<std::vector<LoadFile>> asx_files(const std::string& reference, const std:
   return files;
 }
 
-Result<std::vector<LoadFile>> binance_files(const std::vector<std::string>& paths, const std::string& symbol,
+Result<std::vector<LoadFile>> binance_files(const std::vector<std::string>& paths, const DumpSymbol& whose,
                                             const InstrumentTable& instruments) {
-  const auto parser = BinanceCsvParser::make(symbol, instruments);
-  if (!parser)
-    return make_error(ErrorKind::kInvalidInput, parser.error().message + ": add it to k2.toml as [instruments] " + symbol +
-                                                    " = \"BASE/QUOTE\", or run k2 feed binance once with the venue in reach");
   std::vector<LoadFile> files;
-  for (const std::string& path : paths)
-    files.push_back({path, "binance/trades", "a Binance trades dump", [parser = *parser]() -> Result<std::unique_ptr<RowReader>> {
-                       return std::make_unique<ParserReader<BinanceCsvParser, Trade>>(parser);
-                     }});
+  for (const std::string& path : paths) {
+    K2_TRY(const std::string symbol, symbol_of(path, whose));
+    const auto parser = BinanceCsvParser::make(symbol, instruments);
+    if (!parser)
+      return make_error(ErrorKind::kInvalidInput, parser.error().message + ": add it to k2.toml as [instruments] " + symbol +
+                                                      " = \"BASE/QUOTE\", or run k2 feed binance once with the venue in reach");
+    LoadFile file;
+    file.path = path;
+    file.kind = "binance/trades";
+    file.looks = "a Binance trades dump";
+    file.open_reader = [parser = *parser]() -> Result<std::unique_ptr<RowReader>> {
+      return std::make_unique<ParserReader<BinanceCsvParser, Trade>>(parser);
+    };
+    if (!whose.any_name) file.check_member = [path, symbol](const std::string& name) { return check_dump_name(path, name, symbol); };
+    file.guess = guess_dump;
+    files.push_back(std::move(file));
+  }
   return files;
 }
 

@@ -25,6 +25,7 @@ struct LoadReport {
   int64_t added = 0;      // new in the log
   int64_t there = 0;      // were in the log already
   int64_t bad_rows = 0;   // rows that became dead letters, now or at an earlier load
+  int64_t bad_there = 0;  // of those, at an earlier load
   std::vector<std::string> first_bad;  // "trades/7078.csv:17: price: ...", at most kFirstBadMax
   std::vector<std::string> notes;      // worth saying, no failure: an empty file
   static constexpr size_t kFirstBadMax = 5;
@@ -45,7 +46,13 @@ struct LoadFile {
   std::string kind;      // "asx/trades", for dead letters
   std::string looks;     // "an ASX trades file", for messages
   std::function<Result<std::unique_ptr<RowReader>>()> open_reader;
+  std::function<Status(const std::string& name)> check_member = {};      // of a zip's member, by its name
+  std::function<std::string(std::string_view line)> guess = {};  // what a file with such a first row may be; empty where nobody knows
 };
+
+/// Looks into a file before anything of it is loaded. InvalidInput: none of its first rows can be read, so it is something else; a zip's
+/// member has the wrong name. Errors of LineFile.
+[[nodiscard]] Status examine(const LoadFile& file);
 
 struct LoadOptions {
   int64_t bad_rows_max = 1'000;
@@ -75,12 +82,20 @@ class Loader {
   int64_t bad_in_file_ = 0;
 };
 
-/// The files of `k2 load asx`. InvalidInput: a company id that the reference does not have. Errors of reading the reference.
+/// The files of `k2 load asx`. InvalidInput: a company id that the reference does not have. Errors of reading the reference. NotFound: no
+/// such file.
 [[nodiscard]] Result<std::vector<LoadFile>> asx_files(const std::string& reference, const std::vector<std::string>& trades,
                                                       const std::vector<std::string>& quotes);
 
-/// The files of `k2 load binance`. InvalidInput: the symbol's currency is unknown.
-[[nodiscard]] Result<std::vector<LoadFile>> binance_files(const std::vector<std::string>& files, const std::string& symbol,
+/// Whose trades dumps hold.
+struct DumpSymbol {
+  std::string symbol;     // empty: what each file's name says
+  bool any_name = false;  // `symbol`, whatever the names say
+};
+
+/// The files of `k2 load binance`. InvalidInput: a name in Binance's form that says another symbol, or no trades; no symbol is known; the
+/// symbol's currency is unknown.
+[[nodiscard]] Result<std::vector<LoadFile>> binance_files(const std::vector<std::string>& files, const DumpSymbol& whose,
                                                           const InstrumentTable& instruments);
 
 }  // namespace k2

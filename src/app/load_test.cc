@@ -35,7 +35,7 @@ class LoadTest : public testing::Test {
     return dir_ + "/" + name;
   }
   Status load(const std::string& path) {
-    const auto files = binance_files({path}, "BTCUSDT", InstrumentTable::binance_defaults());
+    const auto files = binance_files({path}, {"BTCUSDT"}, InstrumentTable::binance_defaults());
     return load(*files);
   }
   Status load(const std::vector<LoadFile>& files) {
@@ -71,6 +71,7 @@ TEST_F(LoadTest, ABadRowCostsOnlyItselfAndIsBuriedOnce) {
   for (int i = 0; i < 2; ++i) {
     ASSERT_TRUE(load(path));
     EXPECT_EQ(report_.bad_rows, 1);
+    EXPECT_EQ(report_.bad_there, i);
     EXPECT_THAT(report_.first_bad, ElementsAre(HasSubstr("dump.csv:2: ")));
   }
   EXPECT_EQ(logged("market.crypto.trades.binance"), 2);
@@ -99,9 +100,51 @@ TEST_F(LoadTest, AMissingFileIsNamed) {
 }
 
 TEST_F(LoadTest, AnUnknownSymbolsCurrencyIsNotGuessed) {
-  const auto files = binance_files({"x.csv"}, "NOSUCHUSDT", InstrumentTable::binance_defaults());
+  const auto files = binance_files({"x.csv"}, {"NOSUCHUSDT"}, InstrumentTable::binance_defaults());
   ASSERT_FALSE(files);
   EXPECT_THAT(files.error().message, testing::AllOf(HasSubstr("NOSUCHUSDT"), HasSubstr("[instruments]")));
+}
+
+TEST_F(LoadTest, ADumpsNameSaysItsSymbolAndMayNotDisagree) {
+  const InstrumentTable known = InstrumentTable::binance_defaults();
+  const std::string name = "BTCUSDT-trades-2021-01-08.csv";
+  EXPECT_TRUE(binance_files({name}, {}, known));
+  EXPECT_TRUE(binance_files({name}, {"BTCUSDT"}, known));
+  EXPECT_TRUE(binance_files({name}, {"ETHUSDT", true}, known));
+  EXPECT_TRUE(binance_files({"dump.csv"}, {"ETHUSDT"}, known));
+  const auto refusal = [&](const std::string& path, const DumpSymbol& whose) {
+    const auto files = binance_files({path}, whose, known);
+    return files ? "loaded" : files.error().message;
+  };
+  EXPECT_THAT(refusal(name, {"ETHUSDT"}), testing::AllOf(HasSubstr("says BTCUSDT"), HasSubstr("as ETHUSDT"), HasSubstr("--any-name")));
+  EXPECT_THAT(refusal("BTCUSDT-aggTrades-2021-01-08.zip", {}), HasSubstr("says aggTrades"));
+  EXPECT_THAT(refusal("dump.csv", {}), HasSubstr("--symbol"));
+  EXPECT_THAT(refusal(name, {"", true}), HasSubstr("--any-name needs --symbol"));
+}
+
+TEST_F(LoadTest, AFileNoneOfWhoseRowsCanBeReadIsSomethingElse) {
+  const InstrumentTable known = InstrumentTable::binance_defaults();
+  const auto looked = [&](const std::string& text) {
+    const Status fits = examine(binance_files({file("dump.csv", text)}, {"BTCUSDT"}, known)->front());
+    return fits ? "fits" : fits.error().message;
+  };
+  EXPECT_EQ(looked(""), "fits");
+  EXPECT_EQ(looked(std::string("what is this?\n") + kGood), "fits");
+  EXPECT_THAT(looked("what is this?\n"),
+              HasSubstr("dump.csv: this does not look like a Binance trades dump: of its first 1 row none can be read"));
+  EXPECT_THAT(looked("1,39432.48,0.1,1,1,1610064000278,True,True\n"), HasSubstr("it looks like an aggTrades dump"));
+}
+
+TEST_F(LoadTest, QuotesGivenAsTradesAreRefusedBeforeAnythingIsStored) {
+  const std::string reference =
+      file("company_info.csv",
+           "company_id,symbol,company_name,ISIN,start_date,end_date\n7078,BHP,BHP BILLITON LTD,AU000000BHP4,05/07/2008,03/31/2014\n");
+  const std::string path = file("7078.csv", "03/10/2014,05:43:45.676,37.7,37.73,300,600\n03/10/2014,05:43:45.676,37.7,37.73,300,600\n");
+  const Status fits = examine(asx_files(reference, {path}, {})->front());
+  ASSERT_FALSE(fits);
+  EXPECT_THAT(fits.error().message, HasSubstr("it looks like an ASX quotes file: --quotes loads it"));
+  EXPECT_TRUE(examine(asx_files(reference, {}, {path})->front()));
+  EXPECT_THAT(asx_files(reference, {dir_ + "/nope.csv"}, {}).error().message, HasSubstr("nope.csv: no such file"));
 }
 
 TEST_F(LoadTest, ACompanyThatTheReferenceLacksIsRefused) {
@@ -109,7 +152,7 @@ TEST_F(LoadTest, ACompanyThatTheReferenceLacksIsRefused) {
       file("company_info.csv",
            "company_id,symbol,company_name,ISIN,start_date,end_date\n7078,BHP,BHP BILLITON LTD,AU000000BHP4,05/07/2008,03/31/2014\n");
   EXPECT_TRUE(asx_files(reference, {"trades/7078.csv"}, {"quotes/7078.csv"}));
-  const auto files = asx_files(reference, {"trades/999.csv"}, {});
+  const auto files = asx_files(reference, {file("999.csv", "")}, {});
   ASSERT_FALSE(files);
   EXPECT_THAT(files.error().message, HasSubstr("company id \"999\""));
 }

@@ -36,6 +36,10 @@ class Source {
   // Up to `size` > 0 bytes into `to`; 0 at the end.
   virtual Result<size_t> read(char* to, size_t size) = 0;
   [[nodiscard]] virtual int64_t bytes_total() const = 0;
+  [[nodiscard]] virtual const std::string& member_name() const {
+    static const std::string none;
+    return none;
+  }
 };
 
 class FileDescriptor {
@@ -100,7 +104,9 @@ class ZipSource final : public Source {
                         " bytes, more than " + std::to_string(kZipRatioMax) + " times");
     std::unique_ptr<zip_file_t, ZipFileClose> member(zip_fopen_index(archive.get(), 0, 0));
     if (!member) return refuse(ErrorKind::kInvalidInput, path, std::string("cannot read the zip member: ") + zip_strerror(archive.get()));
-    return std::unique_ptr<Source>(new ZipSource(path, std::move(archive), std::move(member), static_cast<int64_t>(stat.size)));
+    const char* name = zip_get_name(archive.get(), 0, ZIP_FL_ENC_RAW);
+    return std::unique_ptr<Source>(
+        new ZipSource(path, name == nullptr ? "" : name, std::move(archive), std::move(member), static_cast<int64_t>(stat.size)));
   }
 
   Result<size_t> read(char* to, size_t size) override {
@@ -118,13 +124,18 @@ class ZipSource final : public Source {
     return static_cast<size_t>(got);
   }
   int64_t bytes_total() const override { return bytes_total_; }
+  const std::string& member_name() const override { return member_name_; }
 
  private:
   static constexpr zip_uint64_t kZipRatioMax = static_cast<zip_uint64_t>(LineFile::kZipRatioMax);
 
-  ZipSource(std::string path, std::unique_ptr<zip_t, ZipClose> archive, std::unique_ptr<zip_file_t, ZipFileClose> member,
-            int64_t bytes_total)
-      : path_(std::move(path)), archive_(std::move(archive)), member_(std::move(member)), bytes_total_(bytes_total) {}
+  ZipSource(std::string path, std::string member_name, std::unique_ptr<zip_t, ZipClose> archive,
+            std::unique_ptr<zip_file_t, ZipFileClose> member, int64_t bytes_total)
+      : path_(std::move(path)),
+        member_name_(std::move(member_name)),
+        archive_(std::move(archive)),
+        member_(std::move(member)),
+        bytes_total_(bytes_total) {}
 
   static std::string zip_error_text(int code) {
     zip_error_t error;
@@ -135,6 +146,7 @@ class ZipSource final : public Source {
   }
 
   std::string path_;
+  std::string member_name_;
   std::unique_ptr<zip_t, ZipClose> archive_;
   std::unique_ptr<zip_file_t, ZipFileClose> member_;  // closed before its archive
   int64_t bytes_total_;
@@ -255,6 +267,7 @@ Result<LineFile> LineFile::open(const std::string& path) {
 }
 
 Result<std::optional<LineFile::Line>> LineFile::next() { return impl_->next(); }
+const std::string& LineFile::member_name() const { return impl_->source->member_name(); }
 int64_t LineFile::bytes_read() const { return impl_->bytes_read; }
 int64_t LineFile::bytes_total() const { return impl_->source->bytes_total(); }
 

@@ -38,6 +38,9 @@ class LineFile {
   /// Corrupt: the zip member is truncated, longer than announced or fails its CRC-32. Unavailable: an I/O error.
   [[nodiscard]] Result<std::optional<Line>> next();
 
+  /// The name of the zip archive's member, as it stands there; empty for a plain file.
+  [[nodiscard]] const std::string& member_name() const;
+
   /// Bytes of text read so far and in all, for progress. A plain file that grows may pass its total.
   [[nodiscard]] int64_t bytes_read() const;
   [[nodiscard]] int64_t bytes_total() const;

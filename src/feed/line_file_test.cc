@@ -155,5 +155,11 @@ TEST_F(LineFileTest, ATruncatedOrDamagedZipIsAnErrorAndNeverJustFewerLines) {
   }
 }
 
+TEST_F(LineFileTest, TheMemberOfAZipIsNamed) {
+  EXPECT_EQ(LineFile::open(write_zip("any.zip", {{"BTCUSDT-trades-2021-01-08.csv", "1\n"}}))->member_name(),
+            "BTCUSDT-trades-2021-01-08.csv");
+  EXPECT_EQ(LineFile::open(write("plain.csv", "1\n"))->member_name(), "");
+}
+
 }  // namespace
 }  // namespace k2

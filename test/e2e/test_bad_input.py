@@ -112,6 +112,7 @@ def test_one_bad_line_costs_only_itself(data_dir, tmp_path, sample_data):
     assert letter["raw"].rstrip() == b"what is this?" and letter["reason"] and letter["source"].endswith(":201"), letter
     assert b"dump.csv:201" in done.stderr or b"dead letter" in done.stderr
     again = attempt(data_dir, "binance", path)
+    assert b"1 dead letters (1 there already)" in again.stderr, again.stderr
     assert log_reader.count(data_dir, log_reader.DEAD_LETTER_TOPIC) == 1, "the second load wrote the dead letter again"
     assert again.returncode in (OK, PARTIAL)
 
@@ -157,8 +158,32 @@ def test_a_bad_zip_is_refused(data_dir, tmp_path, sample_data, how):
     path = zip_of(tmp_path / "dump.zip", {"dump.csv": good_dump()})
     BAD_ZIPS[how](path)
     done = attempt(data_dir, "binance", path)
-    assert done.returncode == FAILURE, done.stderr
+    assert done.returncode in (FAILURE, USAGE), done.stderr
     assert b"dump.zip" in done.stderr
+
+
+def test_a_dump_is_of_the_symbol_that_its_name_says(data_dir, tmp_path, sample_data):
+    dump = tmp_path / "BTCUSDT-trades-2021-01-08.csv"
+    dump.write_bytes(good_dump())
+    inside = zip_of(tmp_path / "renamed.zip", {dump.name: good_dump()})
+    for path in (dump, inside):
+        done = program.run("load", "binance", path, "--symbol", "ETHUSDT", "--data-dir", data_dir, expect=USAGE)
+        assert b"BTCUSDT" in done.stderr and b"ETHUSDT" in done.stderr, done.stderr
+    other = tmp_path / "BTCUSDT-aggTrades-2021-01-08.csv"
+    other.write_bytes(good_dump())
+    assert b"aggTrades" in program.run("load", "binance", other, "--data-dir", data_dir, expect=USAGE).stderr
+    assert not data_dir.exists()
+    program.run("load", "binance", dump, "--data-dir", data_dir)
+    program.run("load", "binance", inside, "--symbol", "BTCUSDT", "--data-dir", data_dir)
+    program.run("load", "binance", dump, "--symbol", "ETHUSDT", "--any-name", "--data-dir", data_dir)
+    assert {(row.content.symbol) for row in log_reader.records(data_dir, source_data.BINANCE_TOPIC)} == {"BTCUSDT", "ETHUSDT"}
+    assert log_reader.count(data_dir, source_data.BINANCE_TOPIC) == 2 * len(good_dump().splitlines())
+
+
+def test_quotes_given_as_trades_are_refused_before_anything_is_stored(data_dir, sample_data):
+    done = attempt(data_dir, "trades", source_data.DATA / "asx" / "quotes" / "7078.csv")
+    assert done.returncode == USAGE and b"--quotes" in done.stderr, done.stderr
+    assert not data_dir.exists()
 
 
 @pytest.mark.parametrize("kind", ["binance", "trades", "quotes"])
@@ -186,8 +211,8 @@ def test_a_bad_reference_file_is_refused(data_dir, tmp_path, sample_data, text):
 
 
 def test_an_unknown_symbol_s_currency_is_never_guessed(data_dir, sample_data):
-    done = program.run("load", "binance", source_data.BINANCE_DUMP, "--symbol", "NOSUCHUSDT", "--data-dir", data_dir, expect=None,
-                       env={"K2_BINANCE_REST_ENDPOINTS": "https://127.0.0.1:1"})
+    done = program.run("load", "binance", source_data.BINANCE_DUMP, "--symbol", "NOSUCHUSDT", "--any-name", "--data-dir", data_dir,
+                       expect=None, env={"K2_BINANCE_REST_ENDPOINTS": "https://127.0.0.1:1"})
     assert done.returncode in (FAILURE, USAGE) and b"NOSUCHUSDT" in done.stderr
 
 
