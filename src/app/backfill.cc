@@ -501,6 +501,7 @@ void Backfill::Impl::state(const GapEvent& event) {
   if (counted != nullptr) {
     const std::scoped_lock lock(mutex);
     shown.*counted += count;
+    if (status == CoverageStatus::kLost) shown.last_lost_us = system_clock().now().us;
   }
   put_row(source, status, event.range, reason);
 }
@@ -532,9 +533,14 @@ void Backfill::Impl::show() {
     sum.open += totals.open;
     sum.missing += totals.missing;
   }
+  std::vector<SymbolGaps> with_gaps;
+  for (size_t i = 0; i < sources.size(); ++i)
+    if (const GapTotals own = filler.totals_of(i); own.open > 0)
+      with_gaps.push_back({sources[i].exchange->name, sources[i].symbol, own.open, own.missing});
   const std::scoped_lock lock(mutex);
   shown.open = sum.open;
   shown.missing = sum.missing;
+  shown.symbols = std::move(with_gaps);
 }
 
 // --- The thread -------------------------------------------------------------------------------------------------------------------------

@@ -26,14 +26,23 @@
 
 namespace k2 {
 
+struct SymbolGaps {
+  std::string exchange;
+  std::string symbol;
+  int64_t open = 0;
+  int64_t missing = 0;
+};
+
 struct BackfillStatus {
   int64_t open = 0;  // gaps
   int64_t missing = 0;  // trades in them
   int64_t backfilled = 0;  // trades, since the start
   int64_t not_issued = 0;
   int64_t lost = 0;
+  int64_t last_lost_us = 0;  // when that was learnt, wall clock; 0: never
   int64_t requests = 0;
   std::string last_error;
+  std::vector<SymbolGaps> symbols;  // those with open gaps
 };
 
 class Backfill {

@@ -240,13 +240,15 @@ Status Ingest::Impl::put_item(const Item& item, Encode encode, Shed shed) {
   return {};
 }
 
-void Ingest::Impl::shed_event(Source&, const Trade&) {
+void Ingest::Impl::shed_event(Source&, const Trade& trade) {
   ++counts.trades_shed;
+  counts.last_shed_us = trade.ingestion_timestamp.us;
   ingest_metrics().shed_trades.add();
 }
 
 void Ingest::Impl::shed_event(Source& source, const Quote& quote) {
   ++counts.quotes_shed;
+  counts.last_shed_us = quote.ingestion_timestamp.us;
   ingest_metrics().shed_quotes.add();
   if (!source.shed) source.shed = ShedQuotes{quote, 0, {}, 0};
   source.shed->last_sequence = std::max(source.shed->last_sequence, *quote.source_sequence);

@@ -82,6 +82,7 @@ class Ingest {
     int64_t trades_shed = 0;  // left out because too much waited
     int64_t quotes_shed = 0;
     int64_t others_shed = 0;  // dead letters and coverage rows
+    int64_t last_shed_us = 0;  // receipt of the newest trade or quote left out; 0: none
     CircuitBreaker::State breaker = CircuitBreaker::State::kClosed;
   };
 

@@ -13,6 +13,7 @@
 #include "app/archive_options.h"
 #include "app/data_dir.h"
 #include "app/feed_binance.h"
+#include "app/health.h"
 #include "app/version.h"
 #include "base/logging.h"
 #include "base/metrics.h"
@@ -71,7 +72,8 @@ struct Node::Impl {
     if (Status reached = venue_reached(); !reached) return reached;
     return freshness();
   }
-  [[nodiscard]] Json table_health(Channel channel) const;
+  [[nodiscard]] HealthFacts health_facts() const;
+  [[nodiscard]] Json table_health(Channel channel, HealthFacts& facts) const;
   [[nodiscard]] std::string health_json() const;
 };
 
@@ -172,12 +174,26 @@ Status Node::Impl::freshness() const {
   return {};
 }
 
-Json Node::Impl::table_health(Channel channel) const {
+HealthFacts Node::Impl::health_facts() const {
+  HealthFacts facts{.now = system_clock().now()};
+  if (const Status ready = readiness(); !ready) facts.not_ready = ready.error().message;
+  if (is_complete && feed) {
+    facts.feed = feed->status();
+    facts.gaps = feed->gaps();
+    facts.quotes = feed->quote_outages();
+  }
+  if (is_complete && ingest) facts.ingest = ingest->counts();
+  return facts;
+}
+
+/// Adds what it finds wrong to `facts`.
+Json Node::Impl::table_health(Channel channel, HealthFacts& facts) const {
   Json out = {{"name", std::string(table_of(channel).name)}};
+  HealthFacts::Table& fact = facts.tables.emplace_back(std::string(table_of(channel).name));
   const auto state = lake->load(table_of(channel).name);
   const auto end = log->end_offsets();
   if (!state || !end) {
-    out["error"] = state ? end.error().message : state.error().message;
+    out["error"] = fact.error = state ? end.error().message : state.error().message;
     return out;
   }
   const int64_t committed = sum_of_channel((*state)->offsets, channel);
@@ -185,23 +201,28 @@ Json Node::Impl::table_health(Channel channel) const {
   out["rows"] = (*state)->record_count;
   out["committed_offset"] = committed;
   out["end_offset"] = logged;
-  out["lag"] = logged - committed;
+  out["lag"] = fact.lag = logged - committed;
   if (is_complete && archive)
     for (const ArchiveStatus::Table& table : archive->status().tables)
-      if (table.name == table_of(channel).name && !table.last_error.empty()) out["last_error"] = table.last_error;
+      if (table.name == table_of(channel).name && !table.last_error.empty())
+        out["last_error"] = fact.error = table.last_error;
   return out;
 }
 
 std::string Node::Impl::health_json() const {
-  const Status healthy = readiness();
-  Json out = {{"status", healthy ? "ok" : "failing"},
+  HealthFacts facts = health_facts();
+  Json tables = Json::array();
+  if (lake)
+    for (const Channel channel : kChannels) tables.push_back(table_health(channel, facts));
+  Json out = {{"status", std::string(health_word(facts))},
+              {"problems", health_problems(facts)},
               {"version", version_number()},
               {"revision", git_revision()},
               {"uptime_seconds", (system_clock().now().us - started.us) / kUsPerSecond}};
-  if (!healthy) out["error"] = healthy.error().message;
+  if (facts.not_ready) out["error"] = *facts.not_ready;
   if (!options.notice.empty()) out["notice"] = options.notice;
-  if (is_complete && feed) {
-    const BinanceFeedStatus status = feed->status();
+  if (facts.feed) {
+    const BinanceFeedStatus& status = *facts.feed;
     out["feed"] = {{"exchange", "binance"},
                    {"state", std::string(session_state_name(status.state))},
                    {"connected", status.connected},
@@ -215,13 +236,20 @@ std::string Node::Impl::health_json() const {
                    {"replacements", status.replacements},
                    {"failovers", status.failovers}};
   }
-  if (is_complete && feed) {
-    const BackfillStatus gaps = feed->gaps();
+  if (facts.gaps) {
+    const BackfillStatus& gaps = *facts.gaps;
     out["gaps"] = {{"open", gaps.open}, {"missing", gaps.missing},   {"backfilled", gaps.backfilled}, {"not_issued", gaps.not_issued},
                    {"lost", gaps.lost}, {"requests", gaps.requests}, {"last_error", gaps.last_error}};
+    out["gaps"]["symbols"] = Json::array();
+    for (const SymbolGaps& symbol : gaps.symbols)
+      out["gaps"]["symbols"].push_back(
+          {{"exchange", symbol.exchange}, {"symbol", symbol.symbol}, {"open", symbol.open}, {"missing", symbol.missing}});
   }
-  if (is_complete && ingest) {
-    const Ingest::Counts counts = ingest->counts();
+  if (facts.quotes)
+    out["quotes"] = {{"outages", facts.quotes->outages},
+                     {"last_outage", facts.quotes->last_us == 0 ? Json() : Json(format_rfc3339({facts.quotes->last_us}))}};
+  if (facts.ingest) {
+    const Ingest::Counts& counts = *facts.ingest;
     out["ingest"] = {{"appended", counts.events_appended},
                      {"duplicates", counts.events_duplicate},
                      {"dead_letters", counts.dead_letters_appended},
@@ -231,8 +259,7 @@ std::string Node::Impl::health_json() const {
                      {"breaker", std::string(breaker_state_name(counts.breaker))},
                      {"last_append", counts.last_append_us == 0 ? Json() : Json(format_rfc3339({counts.last_append_us}))}};
   }
-  out["tables"] = Json::array();
-  for (const Channel channel : kChannels) out["tables"].push_back(table_health(channel));
+  out["tables"] = std::move(tables);
   return out.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -413,15 +413,23 @@ void GapFiller::tell_stuck(size_t source, const std::string& reason) {
 
 GapTotals GapFiller::totals(std::string_view exchange) const {
   GapTotals totals;
-  for (const Source& source : sources_) {
-    if (venues_[source.venue].name != exchange) continue;
-    int64_t end = -1;
-    for (const auto& [first, piece] : source.pieces) {
-      if (!piece.is_opened) continue;
-      if (first != end) ++totals.open;
-      end = piece.last + 1;
-      totals.missing += piece.last - first + 1;
-    }
+  for (size_t i = 0; i < sources_.size(); ++i) {
+    if (venues_[sources_[i].venue].name != exchange) continue;
+    const GapTotals own = totals_of(i);
+    totals.open += own.open;
+    totals.missing += own.missing;
+  }
+  return totals;
+}
+
+GapTotals GapFiller::totals_of(size_t source) const {
+  GapTotals totals;
+  int64_t end = -1;
+  for (const auto& [first, piece] : sources_[source].pieces) {
+    if (!piece.is_opened) continue;
+    if (first != end) ++totals.open;
+    end = piece.last + 1;
+    totals.missing += piece.last - first + 1;
   }
   return totals;
 }
