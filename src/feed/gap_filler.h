@@ -140,7 +140,8 @@ class GapFiller {
   [[nodiscard]] GapTotals totals(std::string_view exchange) const;
   [[nodiscard]] GapTotals totals_of(size_t source) const;
   /// What observe() was told last.
-  [[nodiscard]] const GapPositions& observed(size_t source) const { return sources_[source].log; }
+  [[nodiscard]] const SequenceRanges& taken(size_t source) const { return sources_[source].taken; }
+  [[nodiscard]] const SequenceRanges& settled(size_t source) const { return sources_[source].settled; }
   /// Weight spent on that exchange in the last minute.
   [[nodiscard]] int64_t weight_spent(std::string_view exchange, int64_t now_us) const;
 
