@@ -9,10 +9,18 @@ namespace k2 {
 
 // answer_pages.cc
 [[nodiscard]] HttpReply answer_page(const Call& call);
+[[nodiscard]] HttpReply answer_docs(const Call& call);
+[[nodiscard]] HttpReply answer_openapi(const Call& call);
 
 // answer_events.cc
 [[nodiscard]] HttpReply answer_trades(const Call& call);
 [[nodiscard]] HttpReply answer_quotes(const Call& call);
+[[nodiscard]] HttpReply answer_replay(const Call& call);
+[[nodiscard]] HttpReply answer_snapshot_query(const Call& call);
+
+// answer_tables.cc
+[[nodiscard]] HttpReply answer_stats(const Call& call);
+[[nodiscard]] HttpReply answer_snapshots(const Call& call);
 
 // answer_coverage.cc
 [[nodiscard]] HttpReply answer_coverage(const Call& call);

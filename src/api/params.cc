@@ -5,6 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "api/page_token.h"
+#include "market/columns.h"
 #include "net/http_message.h"
 
 namespace k2 {
@@ -53,6 +55,48 @@ bool set_window(RequestQuery& query, std::string_view value, TimestampUs now) {
   query.window_minutes = minutes;
   query.events.start = TimestampUs{now.us - minutes * 60 * kUsPerSecond};
   return true;
+}
+
+bool set_page_size(RequestQuery& query, std::string_view value, TimestampUs) {
+  int64_t size = 0;
+  if (!read_count(value, 1, kPageSizeMax, size)) return false;
+  query.page_size = size;
+  return true;
+}
+
+bool set_page_token(RequestQuery& query, std::string_view value, TimestampUs) {
+  query.page_token = value;
+  return value.size() <= kPageTokenBytesMax;
+}
+
+// An element of an array, so a comma is a letter as others are.
+bool add_symbol(RequestQuery& query, std::string_view value, TimestampUs) {
+  if (value.empty() || value.size() > kTextBytesMax || query.events.symbols.size() >= kSymbolsMax) return false;
+  query.events.symbols.emplace_back(value);
+  return true;
+}
+
+// One column of `columns`; each once.
+bool add_field(RequestQuery& query, std::string_view value, std::span<const Column> columns) {
+  if (std::ranges::find(columns, value, &Column::name) == columns.end()) return false;
+  if (std::ranges::find(query.events.columns, value) != query.events.columns.end()) return false;
+  query.events.columns.emplace_back(value);
+  return true;
+}
+
+bool add_trade_field(RequestQuery& query, std::string_view value, TimestampUs) { return add_field(query, value, kTradeColumns); }
+bool add_quote_field(RequestQuery& query, std::string_view value, TimestampUs) { return add_field(query, value, kQuoteColumns); }
+bool add_any_field(RequestQuery& query, std::string_view value, TimestampUs) {
+  return add_field(query, value, kTradeColumns) || add_field(query, value, kQuoteColumns);
+}
+
+bool set_snapshot_id(RequestQuery& query, std::string_view value, TimestampUs) {
+  return read_count(value, 1, INT64_MAX, query.snapshot_id);
+}
+
+bool set_table(RequestQuery& query, std::string_view value, TimestampUs) {
+  query.table = value;
+  return value == "trades_v2" || value == "quotes_v2" || value == "coverage";
 }
 
 bool set_limit(RequestQuery& query, std::string_view value, TimestampUs) {
@@ -161,6 +205,56 @@ constexpr Param kCoverageParams[] = {kSymbol, kExchange, kCoverageChannel, kStar
 constexpr Param kSymbolParams[] = {kChannel, kFormat, kTimes, kReadToken};
 constexpr Param kStreamParams[] = {kSymbol};
 
+constexpr Param kSymbols{.name = "symbols", .allowed = "symbols; none: all", .repeats = true, .set = add_symbol};
+constexpr Param kTradeFields{
+    .name = "fields", .allowed = "members of a trade, each once; none: all", .repeats = true, .set = add_trade_field};
+constexpr Param kQuoteFields{
+    .name = "fields", .allowed = "members of a quote, each once; none: all", .repeats = true, .set = add_quote_field};
+constexpr Param kAnyFields{.name = "fields",
+                           .allowed = "members of a trade or of a quote, whichever are asked for, each once; none: all",
+                           .repeats = true,
+                           .set = add_any_field};
+constexpr Param kPageSize{.name = "page_size",
+                          .allowed = "a number of rows from 1 to 10000, in place of limit: the answer comes in pages",
+                          .set = set_page_size,
+                          .type = ParamType::kInteger,
+                          .most = kPageSizeMax};
+constexpr Param kReplayPageSize{.name = "page_size",
+                                .allowed = "a number of rows from 1 to 10000",
+                                .set = set_page_size,
+                                .type = ParamType::kInteger,
+                                .most = kPageSizeMax,
+                                .fallback = "1000"};
+constexpr Param kPageToken{.name = "page_token",
+                           .allowed = "next_page_token of the page before; the other members stay as they were",
+                           .set = set_page_token,
+                           .least = 0,
+                           .most = kPageTokenBytesMax};
+constexpr Param kSnapshotId{.name = "id",
+                            .allowed = "a snapshot_id of /v1/snapshots",
+                            .set = set_snapshot_id,
+                            .type = ParamType::kInteger,
+                            .most = INT64_MAX,
+                            .required = true};
+constexpr Param kTable{.name = "table",
+                       .allowed = "trades_v2, quotes_v2 or coverage",
+                       .set = set_table,
+                       .type = ParamType::kChoice,
+                       .choices = "trades_v2|quotes_v2|coverage",
+                       .fallback = "trades_v2"};
+
+constexpr Param kStatsParams[] = {kFormat, kTimes};
+constexpr Param kSnapshotsParams[] = {kTable, kFormat, kTimes};
+constexpr Param kSnapshotIdParams[] = {kSnapshotId};
+constexpr Param kTradesMembers[] = {kSymbols, kExchange, kStart, kEnd,       kWindow,   kTradeFields, kLimit,
+                                    kOrder,   kFormat,   kTimes, kReadToken, kPageSize, kPageToken};
+constexpr Param kQuotesMembers[] = {kSymbols, kExchange, kStart, kEnd,       kWindow,   kQuoteFields, kLimit,
+                                    kOrder,   kFormat,   kTimes, kReadToken, kPageSize, kPageToken};
+constexpr Param kSnapshotMembers[] = {kSymbols, kExchange, kStart, kEnd,      kAnyFields, kLimit,
+                                      kOrder,   kFormat,   kTimes, kPageSize, kPageToken};
+constexpr Param kReplayMembers[] = {kChannel, kSymbols, kExchange,  kStart,          kEnd,      kWindow, kAnyFields,
+                                    kFormat,  kTimes,   kReadToken, kReplayPageSize, kPageToken};
+
 std::string names_of(std::span<const Param> params) {
   std::string names;
   for (const Param& param : params) names.append(names.empty() ? "" : ", ").append(param.name);
@@ -185,6 +279,13 @@ std::span<const Param> event_params() { return kEventParams; }
 std::span<const Param> symbol_params() { return kSymbolParams; }
 std::span<const Param> coverage_params() { return kCoverageParams; }
 std::span<const Param> stream_params() { return kStreamParams; }
+std::span<const Param> stats_params() { return kStatsParams; }
+std::span<const Param> snapshots_params() { return kSnapshotsParams; }
+std::span<const Param> snapshot_id_params() { return kSnapshotIdParams; }
+std::span<const Param> trades_query_members() { return kTradesMembers; }
+std::span<const Param> quotes_query_members() { return kQuotesMembers; }
+std::span<const Param> snapshot_query_members() { return kSnapshotMembers; }
+std::span<const Param> replay_members() { return kReplayMembers; }
 
 std::expected<RequestQuery, ParamError> read_params(std::span<const Param> params, const QueryParams& given, TimestampUs now) {
   RequestQuery query;
@@ -203,6 +304,8 @@ std::expected<RequestQuery, ParamError> read_params(std::span<const Param> param
       return std::unexpected(ParamError{std::string(param.name), std::string(param.name) + " is needed: " + std::string(param.allowed)});
   if (query.window_minutes && count_of(given, "start") > 0)
     return std::unexpected(ParamError{"window_minutes", "window_minutes and start exclude each other"});
+  if ((query.page_size || !query.page_token.empty()) && count_of(given, "limit") > 0)
+    return std::unexpected(ParamError{"limit", "limit and pages exclude each other"});
   if (query.events.start && query.events.end && *query.events.start > *query.events.end)
     return std::unexpected(ParamError{"end", "end lies before start"});
   return query;

@@ -27,11 +27,17 @@ struct RequestQuery {
   std::string read_token;
   FormatOptions options;
   std::string coverage_channel;         // empty: all
+  std::optional<int64_t> page_size;
+  std::string page_token;
+  int64_t snapshot_id = 0;              // of the path
+  std::string table = "trades_v2";
   std::vector<CoverageStatus> statuses; // empty: all
 };
 
 inline constexpr int64_t kLimitDefault = 1'000;
 inline constexpr int64_t kLimitMax = 1'000'000;
+inline constexpr int64_t kPageSizeDefault = 1'000;
+inline constexpr int64_t kPageSizeMax = 10'000;
 
 enum class ParamType : uint8_t {
   kText,     // 1 to 256 bytes, unless `most` says otherwise
@@ -66,6 +72,13 @@ struct ParamError {
 [[nodiscard]] std::span<const Param> symbol_params();
 [[nodiscard]] std::span<const Param> coverage_params();
 [[nodiscard]] std::span<const Param> stream_params();
+[[nodiscard]] std::span<const Param> stats_params();
+[[nodiscard]] std::span<const Param> snapshots_params();
+[[nodiscard]] std::span<const Param> snapshot_id_params();
+[[nodiscard]] std::span<const Param> trades_query_members();
+[[nodiscard]] std::span<const Param> quotes_query_members();
+[[nodiscard]] std::span<const Param> snapshot_query_members();
+[[nodiscard]] std::span<const Param> replay_members();
 
 /// Reads them all. An error names the parameter and what is allowed.
 [[nodiscard]] std::expected<RequestQuery, ParamError> read_params(std::span<const Param> params, const QueryParams& given, TimestampUs now);

@@ -13,8 +13,10 @@ HttpResponse problem_with(const HttpRequest& request, int status, std::string_vi
   append_json_string(body, http_status_text(status));
   body += ",\"status\":" + std::to_string(status) + ",\"detail\":";
   append_json_string(body, detail);
-  body += ",\"instance\":";
-  append_json_string(body, request.path);
+  if (!request.path.empty()) {
+    body += ",\"instance\":";
+    append_json_string(body, request.path);
+  }
   body += ",\"request_id\":";
   append_json_string(body, request.request_id);
   body.append(errors).append("}\n");

@@ -12,6 +12,7 @@
 
 namespace k2 {
 
+/// Where the path was not read, there is no "instance".
 /// {"type":"about:blank","title":...,"status":...,"detail":...,"instance":<path>,"request_id":...}; with `parameter`, also
 /// "errors":[{"parameter":...,"detail":...}].
 [[nodiscard]] HttpResponse problem(const HttpRequest& request, int status, std::string_view detail, std::string_view parameter = {});

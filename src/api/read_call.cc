@@ -9,7 +9,7 @@
 namespace k2 {
 namespace {
 
-using Read = std::expected<RequestQuery, HttpResponse>;
+using Read = std::expected<ReadCall, HttpResponse>;
 
 bool is_json(std::string_view content_type) {
   content_type = content_type.substr(0, content_type.find(';'));
@@ -36,7 +36,7 @@ Read read_body(const Route& route, const QueryParams& segments, const HttpReques
   members->insert(members->end(), segments.begin(), segments.end());
   auto query = read_with_path(route, route.body, *members, now);
   if (!query) return std::unexpected(problem_of_member(request, query.error()));
-  return *std::move(query);
+  return ReadCall{*std::move(query), *std::move(members)};
 }
 
 Read read_query(const Route& route, const QueryParams& segments, const HttpRequest& request, TimestampUs now) {
@@ -44,7 +44,7 @@ Read read_query(const Route& route, const QueryParams& segments, const HttpReque
   if (!route.takes_any_query) given.insert(given.end(), request.query.begin(), request.query.end());
   auto query = read_with_path(route, route.params, given, now);
   if (!query) return std::unexpected(problem(request, 400, query.error().detail, query.error().parameter));
-  return *std::move(query);
+  return ReadCall{*std::move(query), std::move(given)};
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "api/routes.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "api/answers.h"
@@ -35,6 +36,42 @@ constexpr Column kSymbolRow[] = {
     {"last_ask_price", ColumnType::kDecimal18_8, true, 0, 0, "of the last quote; only of quotes"},
 };
 
+constexpr Column kStatsRow[] = {
+    {"name", ColumnType::kString, true, 0, 0, "a table, or dead_letters"},
+    {"rows", ColumnType::kLong, false, 0, 0, "rows of the cut"},
+    {"table_rows", ColumnType::kLong, false, 0, 0, "of them, in the table"},
+    {"log_rows", ColumnType::kLong, false, 0, 0, "of them, in the log only"},
+    {"files", ColumnType::kLong, false, 0, 0, "data files"},
+    {"size_bytes", ColumnType::kLong, false, 0, 0, "of the data files"},
+    {"snapshots", ColumnType::kLong, false, 0, 0, "that are kept"},
+    {"snapshot_id", ColumnType::kLong, false, 0, 0, "of the cut"},
+    {"committed", ColumnType::kLong, false, 0, 0, "offsets that the snapshot has, summed over partitions"},
+    {"log_end", ColumnType::kLong, false, 0, 0, "offsets of the cut, summed over partitions"},
+};
+
+constexpr Column kSnapshotRow[] = {
+    {"snapshot_id", ColumnType::kLong, true, 0, 0, "names the snapshot"},
+    {"parent_id", ColumnType::kLong, false, 0, 0, "the snapshot it was made from"},
+    {"sequence_number", ColumnType::kLong, true, 0, 0, "grows with each commit of the table"},
+    {"committed", ColumnType::kTimestampUs, true, 0, 0, "by the committing machine's clock"},
+    {"operation", ColumnType::kString, true, 0, 0, "append, replace, overwrite or delete"},
+    {"added_rows", ColumnType::kLong, true, 0, 0, "by this commit"},
+    {"total_rows", ColumnType::kLong, true, 0, 0, "of the table"},
+    {"files", ColumnType::kLong, true, 0, 0, "data files of the table"},
+    {"size_bytes", ColumnType::kLong, true, 0, 0, "of the data files"},
+    {"offsets", ColumnType::kString, false, 0, 0, "offsets of the log up to which the table has all records, as JSON"},
+};
+
+// Trades or quotes, whichever were asked for: a trade's members, and a quote's that a trade does not have.
+constexpr auto kEventRow = [] {
+  std::array<Column, std::size(kTradeColumns) + 5> row{};
+  size_t size = 0;
+  for (const Column& column : kTradeColumns) row[size++] = column;
+  for (const Column& column : kQuoteColumns)
+    if (std::ranges::find(kTradeColumns, column.name, &Column::name) == std::end(kTradeColumns)) row[size++] = column;
+  return row;
+}();
+
 constexpr int kNotReady[] = {503};
 
 const Route kRoutes[] = {
@@ -45,6 +82,21 @@ const Route kRoutes[] = {
      .scope = Scope::kNone,
      .takes_any_query = true,
      .answer = answer_page},
+    {.method = "GET",
+     .path = "/docs",
+     .summary = "This API as a page",
+     .kind = AnswerKind::kPage,
+     .scope = Scope::kNone,
+     .takes_any_query = true,
+     .answer = answer_docs},
+    {.method = "GET",
+     .path = "/openapi.json",
+     .summary = "This API as an OpenAPI document",
+     .kind = AnswerKind::kJson,
+     .schema = R"({"type":"object"})",
+     .scope = Scope::kNone,
+     .takes_any_query = true,
+     .answer = answer_openapi},
     {.method = "GET",
      .path = "/v1/trades",
      .summary = "Trades by symbol and time, on one cut of tables and log",
@@ -60,6 +112,54 @@ const Route kRoutes[] = {
      .row_name = "Quote",
      .row = kQuoteColumns,
      .answer = answer_quotes},
+    {.method = "POST",
+     .path = "/v1/trades/query",
+     .summary = "Trades of several symbols, some of their members, whole or in pages",
+     .body = trades_query_members(),
+     .row_name = "Trade",
+     .row = kTradeColumns,
+     .says_complete = true,
+     .has_pages = true,
+     .answer = answer_trades},
+    {.method = "POST",
+     .path = "/v1/quotes/query",
+     .summary = "Quotes of several symbols, some of their members, whole or in pages",
+     .body = quotes_query_members(),
+     .row_name = "Quote",
+     .row = kQuoteColumns,
+     .has_pages = true,
+     .answer = answer_quotes},
+    {.method = "POST",
+     .path = "/v1/replay",
+     .summary = "Trades or quotes in the order they happened, in pages of one cut",
+     .body = replay_members(),
+     .row_name = "Event",
+     .row = kEventRow,
+     .has_pages = true,
+     .answer = answer_replay},
+    {.method = "GET",
+     .path = "/v1/stats",
+     .summary = "How much each table and the log hold",
+     .params = stats_params(),
+     .row_name = "TableStats",
+     .row = kStatsRow,
+     .answer = answer_stats},
+    {.method = "GET",
+     .path = "/v1/snapshots",
+     .summary = "The snapshots of a table, newest first",
+     .params = snapshots_params(),
+     .row_name = "Snapshot",
+     .row = kSnapshotRow,
+     .answer = answer_snapshots},
+    {.method = "POST",
+     .path = "/v1/snapshots/{id}/query",
+     .summary = "Trades or quotes as they were in that snapshot, and nothing later",
+     .path_params = snapshot_id_params(),
+     .body = snapshot_query_members(),
+     .row_name = "Event",
+     .row = kEventRow,
+     .has_pages = true,
+     .answer = answer_snapshot_query},
     {.method = "GET",
      .path = "/v1/coverage",
      .summary = "Which ranges of each venue's numbering were recorded, and which are missing",

@@ -41,6 +41,7 @@ struct Call {
   const Route& route;
   const HttpRequest& request;
   RequestQuery query;  // parameters of query, path and body, as the route's tables read them
+  QueryParams given;  // the same as they were given
 };
 
 enum class AnswerKind : uint8_t {
@@ -65,6 +66,7 @@ struct Route {
   std::string_view row_name = {};  // kRows: what the document calls a row: "Trade"
   std::span<const Column> row = {};  // kRows: its members
   bool says_complete = false;  // kRows: with the members of api/complete.h
+  bool has_pages = false;  // kRows: with next_page_token
   std::string_view schema = {};  // kJson: a JSON Schema
   std::span<const int> further_statuses = {};  // of this route's own, beside those of every route of its shape
   Scope scope = Scope::kRead;

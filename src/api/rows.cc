@@ -47,6 +47,7 @@ struct Rows {
   Format format = Format::kJson;
   FormatOptions options;
   std::optional<Completeness> completeness;
+  std::optional<std::string> next_page_token;
   std::string token;
 
   /// Writes the whole body.
@@ -54,13 +55,16 @@ struct Rows {
     if (format == Format::kJson) K2_RETURN_IF_ERROR(sink("{\"data\":"));
     K2_TRY(const int64_t count, write(result, format, options, sink));
     if (format != Format::kJson) return {};
-    std::string rest = ",\"count\":" + std::to_string(count) + ",\"truncated\":" + (result.has_more() ? "true" : "false");
+    const bool is_truncated = result.has_more() || (next_page_token && !next_page_token->empty());
+    std::string rest = ",\"count\":" + std::to_string(count) + ",\"truncated\":" + (is_truncated ? "true" : "false");
     if (completeness) rest += "," + complete_json(*completeness, options.integer_times);
+    if (next_page_token) rest += ",\"next_page_token\":\"" + *next_page_token + "\"";
     return sink(rest + ",\"read_token\":\"" + token + "\"}\n");
   }
   [[nodiscard]] HttpHeaders headers() const {
     HttpHeaders headers{{"K2-Read-Token", token}, {"Cache-Control", "no-store"}};
     if (completeness) headers.add("K2-Complete", std::string(complete_word(*completeness)));
+    if (next_page_token && !next_page_token->empty()) headers.add("K2-Next-Page-Token", *next_page_token);
     return headers;
   }
 };
@@ -92,7 +96,7 @@ HttpReply answer_rows(const Call& call, const std::function<Result<Answer>(const
   auto result = PeekedResult::peek(std::move(asked->result));
   if (!result) return problem_of(request, result.error());
   auto rows = std::make_shared<Rows>(Rows{LimitedResult(*std::move(result), asked->limit.value_or(INT64_MAX)), *format, query.options,
-                                          std::move(asked->completeness), read_token(*cut)});
+                                          std::move(asked->completeness), std::move(asked->next_page_token), read_token(*cut)});
   if (query.events.limit > kBufferedRowsMax)
     return HttpStreamReply{.status = 200,
                            .content_type = std::string(media_type(*format)),

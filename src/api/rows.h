@@ -14,6 +14,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "api/routes.h"
 #include "base/result.h"
@@ -28,6 +29,7 @@ struct Answer {
   std::unique_ptr<QueryResult> result;       // with a row more than `limit`, if there is one
   std::optional<int64_t> limit;              // nullopt: all rows
   std::optional<Completeness> completeness;  // nullopt: nothing is said of it
+  std::optional<std::string> next_page_token = std::nullopt;  // of answers in pages; empty after the last
 };
 
 /// `ask` puts the question, on the cut of the call's read token or of now. Where it may have more than some thousand rows

@@ -17,6 +17,9 @@ struct ApiServer::Impl final : HttpHandler {
       : options(std::move(options_in)), api{.engine = engine, .stream = stream, .options = options} {}
 
   HttpReply handle(HttpRequest request) override;
+  HttpResponse refusal(const HttpRequest& request, int status, std::string_view reason) override {
+    return problem(request, status, reason);
+  }
   HttpReply answer(const RouteMatch& match, const HttpRequest& request);
 
   const ApiOptions options;
@@ -43,9 +46,10 @@ HttpReply ApiServer::Impl::answer(const RouteMatch& match, const HttpRequest& re
     refused.headers.add("Allow", match.allow);
     return refused;
   }
-  auto query = read_call(*match.route, match.segments, request, system_clock().now());
-  if (!query) return std::move(query).error();
-  return match.route->answer(Call{.api = api, .route = *match.route, .request = request, .query = *std::move(query)});
+  auto read = read_call(*match.route, match.segments, request, system_clock().now());
+  if (!read) return std::move(read).error();
+  return match.route->answer(
+      {.api = api, .route = *match.route, .request = request, .query = std::move(read->query), .given = std::move(read->given)});
 }
 
 ApiServer::ApiServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

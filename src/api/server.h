@@ -25,6 +25,7 @@ namespace k2 {
 struct ApiOptions {
   std::string listen = "127.0.0.1:8080";
   int64_t query_timeout_us = 30'000'000;
+  std::string version = "0.0.0";             // of the program, for /openapi.json
   std::function<std::string()> health_json;  // the body of /health: an object
   std::function<bool()> is_ready;            // /readyz
 };

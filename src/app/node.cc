@@ -103,6 +103,7 @@ Status Node::Impl::start_serving() {
   stream = std::make_unique<LiveStream>(*log, *log, *engine);
   K2_TRY(api, ApiServer::start(*engine, *stream,
                                {.listen = config.serve.listen,
+                                .version = version_number(),
                                 .health_json = [this] { return health_json(); },
                                 .is_ready = [this] { return readiness().has_value(); }}));
   return {};

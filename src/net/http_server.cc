@@ -345,7 +345,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Task<bool> read_more();
   Task<Refusal> read_head(HttpRequestHead& head, bool& is_gone);
   Task<Refusal> read_body(const HttpRequestHead& head, size_t bytes_max, std::string& body, bool& is_gone);
-  Task<> refuse(const HttpRefusal& refusal);
+  Task<> refuse(const HttpRefusal& refusal, const HttpRequest& request);
+  HttpResponse busy();
   Task<> linger();
   Task<bool> serve_one();
   Result<HttpRequest> make_request(HttpRequestHead& head) const;
@@ -485,11 +486,9 @@ Task<Connection::Refusal> Connection::read_body(const HttpRequestHead& head, siz
 }
 
 // Answers a request that is not to be trusted any further, and ends the connection.
-Task<> Connection::refuse(const HttpRefusal& refusal) {
+Task<> Connection::refuse(const HttpRefusal& refusal, const HttpRequest& request) {
   counts_.refused.fetch_add(1);
-  HttpResponse response;
-  response.status = refusal.status;
-  response.body = std::to_string(refusal.status) + " " + std::string(http_status_text(refusal.status)) + ": " + refusal.reason + "\n";
+  const HttpResponse response = handler_.refusal(request, refusal.status, refusal.reason);
   HttpRequestHead head;
   co_await send_response(head, response, /*keep_alive=*/false);
   co_await linger();
@@ -539,6 +538,13 @@ std::shared_ptr<StreamCore> Connection::make_stream() {
 }
 
 // Gets the handler's reply into `pending`, by a worker or right here, watching the client meanwhile.
+// Where no worker takes a request.
+HttpResponse Connection::busy() {
+  HttpResponse response = handler_.refusal({.request_id = request_id_}, 503, "busy");
+  if (response.headers.find("Retry-After") == nullptr) response.headers.add("Retry-After", "1");
+  return response;
+}
+
 Task<> Connection::fetch_reply(HttpRequest& request, bool is_inline, const std::shared_ptr<PendingReply>& pending) {
   counts_.requests.fetch_add(1);
   const bool is_head = request.method == "HEAD";
@@ -548,8 +554,7 @@ Task<> Connection::fetch_reply(HttpRequest& request, bool is_inline, const std::
     if (const auto* streamed = std::get_if<HttpStreamReply>(&reply); streamed != nullptr && !is_head) {
       pending->stream = stream;
       const auto start = [run = streamed->start, stream] { run(std::make_shared<StreamHandle>(stream)); };
-      if (!workers_.submit(start))
-        reply = HttpResponse{.status = 503, .headers = {{"Retry-After", "1"}}, .body = "503 Service Unavailable: busy\n"};
+      if (!workers_.submit(start)) reply = busy();
     }
     pending->reply = std::move(reply);
     co_return;
@@ -569,7 +574,7 @@ Task<> Connection::fetch_reply(HttpRequest& request, bool is_inline, const std::
   };
   if (!workers_.submit(std::move(job))) {
     counts_.overloaded.fetch_add(1);
-    pending->reply = HttpResponse{.status = 503, .headers = {{"Retry-After", "1"}}, .body = "503 Service Unavailable: busy\n"};
+    pending->reply = busy();
     co_return;
   }
   while (!pending->reply) {
@@ -685,7 +690,7 @@ Task<bool> Connection::serve_one() {
   Refusal refusal = co_await read_head(head, is_gone);
   if (is_gone) co_return false;
   if (refusal) {
-    co_await refuse(*refusal);
+    co_await refuse(*refusal, {});
     co_return false;
   }
   const std::string_view wished_id = head.headers.get("X-Request-Id");
@@ -693,17 +698,17 @@ Task<bool> Connection::serve_one() {
   auto request = make_request(head);
   if (!request) {
     const HttpRefusal unreadable{400, request.error().message};
-    co_await refuse(unreadable);
+    co_await refuse(unreadable, {});
     co_return false;
   }
+  request->request_id = request_id_;
   const HttpPolicy policy = handler_.policy(request->method, request->path);
   refusal = co_await read_body(head, policy.body_bytes_max, request->body, is_gone);
   if (is_gone) co_return false;
   if (refusal) {
-    co_await refuse(*refusal);
+    co_await refuse(*refusal, *request);
     co_return false;
   }
-  request->request_id = request_id_;
   request->cancelled = cancel_.get_token();
 
   const auto pending = std::make_shared<PendingReply>();
@@ -909,6 +914,12 @@ std::string HttpServer::url() const {
 HttpServerCounts HttpServer::counts() const {
   const Counts& counts = impl_->counts;
   return {counts.accepted, counts.open, counts.requests, counts.refused, counts.overloaded, counts.timeouts};
+}
+
+HttpResponse HttpHandler::refusal(const HttpRequest& request, int status, std::string_view reason) {
+  (void)request;
+  return {.status = status,
+          .body = std::to_string(status) + " " + std::string(http_status_text(status)) + ": " + std::string(reason) + "\n"};
 }
 
 void HttpServer::stop(int64_t drain_us) {

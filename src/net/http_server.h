@@ -149,6 +149,9 @@ class HttpHandler {
   }
   /// Called from several threads at once. An exception that leaves it is answered with 500.
   virtual HttpReply handle(HttpRequest request) = 0;
+  /// What is answered where the server refuses a request itself: `request` has as much of it as was read. On an I/O thread; must not block. Here:
+  /// a line of text.
+  virtual HttpResponse refusal(const HttpRequest& request, int status, std::string_view reason);
 };
 
 /// How a connection that has just been accepted is treated; for simulators of broken servers.
