@@ -41,6 +41,16 @@ std::vector<std::string> fault_names() {
   return names;
 }
 
+/// The flags that are more than text.
+Status read_texts(SimFlags& flags) {
+  for (const std::string& text : flags.faults) {
+    K2_TRY(flags.options.faults.emplace_back(), parse_fault_rule(text));
+  }
+  K2_TRY(flags.options.connection_life_us, parse_duration_us(flags.day));
+  K2_TRY(flags.options.ping_interval_us, parse_duration_us(flags.ping_interval));
+  return {};
+}
+
 Result<int> run_sim(const CommandContext& context, SimFlags flags) {
   if (std::ranges::find(flags.faults, "help") != flags.faults.end()) {
     std::fputs(fault_help().c_str(), stdout);
@@ -50,12 +60,10 @@ Result<int> run_sim(const CommandContext& context, SimFlags flags) {
   StopSignal stop;
   flags.options.tls = !flags.plain;
   if (flags.plain) flags.options.ca_file.clear();
-  for (const std::string& text : flags.faults) {
-    K2_TRY(flags.options.faults.emplace_back(), parse_fault_rule(text));
-  }
-  K2_TRY(flags.options.connection_life_us, parse_duration_us(flags.day));
-  K2_TRY(flags.options.ping_interval_us, parse_duration_us(flags.ping_interval));
-  K2_TRY(const auto sim, SimExchange::start(flags.options));
+  if (const Status read = read_texts(flags); !read) return usage_error(read.error().message);
+  auto started = SimExchange::start(flags.options);
+  if (!started) return usage_or_failure(started.error());
+  const auto sim = *std::move(started);
   say(context, "simulated exchange: " + sim->ws_url() + " and " + sim->rest_url());
   if (!flags.plain) say(context, "its certificate authority is in " + flags.options.ca_file + "; feed from it with");
   if (!flags.plain)

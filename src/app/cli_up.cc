@@ -3,6 +3,7 @@
 #include <csignal>
 
 #include "app/command.h"
+#include "app/data_dir.h"
 #include "app/node.h"
 #include "app/output.h"
 #include "app/progress.h"
@@ -24,6 +25,9 @@ void print_report(const CommandContext& context, const NodeReport& report) {
 
 /// Runs the parts until a signal, or until one of them has failed for good.
 Result<int> run_node(const CommandContext& context, NodeOptions options) {
+  if (options.feed)
+    if (const Status files = check_files(context.config); !files) return usage_error(files.error().message);
+  if (const auto lake = lake_options(context.config); !lake) return usage_error(lake.error().message);
   std::signal(SIGPIPE, SIG_IGN);  // a closed pipe on our standard error must not end the recording
   StopSignal stop;
   options.on_failure = [&stop] { stop.request_stop(); };

@@ -3,8 +3,12 @@
 
 #include "app/command.h"
 #include "app/data_dir.h"
+#include "app/output.h"
+#include "app/query_sources.h"
 #include "app/stop_signal.h"
 #include "app/terminal.h"
+#include "net/url.h"
+#include "query/known_symbols.h"
 
 namespace k2 {
 namespace {
@@ -16,18 +20,41 @@ struct WatchFlags {
   std::string url;
 };
 
+/// Symbols of which nothing was ever taken, in words; what cannot be found out is not said.
+std::vector<std::string> absent_in_words(const CommandContext& context, const std::vector<std::string>& symbols) {
+  std::vector<std::string> words;
+  const auto sources = QuerySources::open(context, "");
+  if (!sources) return words;
+  const auto absent = absent_symbols(*sources->engine, Channel::kTrades, symbols, "", sources->cut);
+  if (!absent || absent->empty()) return words;
+  const auto known = known_symbols(*sources->engine, Channel::kTrades, sources->cut);
+  if (!known) return words;
+  for (const std::string& symbol : *absent) words.push_back(why_absent(*known, Channel::kTrades, symbol, ""));
+  return words;
+}
+
 Result<int> run_watch(const CommandContext& context, const WatchFlags& flags) {
+  if (const auto url = parse_url(flags.url); !flags.url.empty() && !url) return usage_error("--url " + url.error().message);
   StopSignal stop;
+  std::vector<std::string> notes;
   std::unique_ptr<LocalLog> log;
   std::unique_ptr<WatchSource> source;
   if (flags.url.empty()) {
     K2_RETURN_IF_ERROR(require_data(context.config));
     K2_TRY(log, open_log(context.config));
+    notes = absent_in_words(context, flags.symbols);
     K2_TRY(source, watch_log(*log, *log, flags.symbols, can_draw() ? kPastTrades : 0));
   } else {
+    const auto known = symbols_of_server(flags.url);
+    if (known)
+      for (const std::string& symbol : flags.symbols)
+        if (const std::string why = why_absent(*known, Channel::kTrades, symbol, ""); !why.empty()) notes.push_back(why);
     source = watch_server(flags.url, flags.symbols);
   }
+  for (const std::string& note : notes) say(context, note + " (waiting for some)");
   WatchView view("k2 watch   " + (flags.url.empty() ? context.config.data_dir : flags.url));
+  for (std::string& note : notes) note.insert(0, "  ");
+  view.set_notes(notes);
   const TerminalOptions options{.is_screen = can_draw(), .color = !context.no_color, .on_draw = {}};
   K2_RETURN_IF_ERROR(watch(*source, view, options, stop.token()));
   return kExitOk;

@@ -87,6 +87,34 @@ TEST_F(CommandTest, NumbersOutOfRangeAreRefusedInWords) {
   EXPECT_THAT(out_, AllOf(HasSubstr("--limit N "), Not(HasSubstr("4611686018427387904"))));
 }
 
+TEST_F(CommandTest, WhatTheConfigurationCannotMeanIsUsageAndLeavesNoDataDirectory) {
+  const std::vector<std::vector<std::string>> bad = {
+      {"up", "--listen", "127.0.0.1:99999"}, {"up", "--endpoint", "http://foo"},         {"up", "--symbols", "BTC/USDT"},
+      {"up", "--ca-file", dir_ + ".pem"},    {"feed", "binance", "--ca-file", "no.pem"}, {"serve", "--listen", "8080"}};
+  for (auto words : bad) {
+    words.insert(words.end(), {"--data-dir", dir_});
+    EXPECT_EQ(run(words), kExitUsage) << testing::PrintToString(words);
+    EXPECT_FALSE(std::filesystem::exists(dir_)) << testing::PrintToString(words);
+  }
+  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{{"sim", "--listen", "127.0.0.1:99999", "--plain"},
+                                                                                     {"sim", "--fault", "nosuch"},
+                                                                                     {"sim", "--day", "soon"},
+                                                                                     {"watch", "--url", "127.0.0.1:8080"}})
+    EXPECT_EQ(run(words), kExitUsage) << testing::PrintToString(words);
+  setenv("K2_SERVE_LISTEN", "8080", 1);
+  EXPECT_EQ(run({"config", "check"}), kExitUsage);
+  EXPECT_THAT(err_, HasSubstr("environment K2_SERVE_LISTEN: serve.listen: cannot read \"8080\""));
+  unsetenv("K2_SERVE_LISTEN");
+}
+
+TEST_F(CommandTest, AQuestionThatContradictsItselfIsUsage) {
+  ASSERT_EQ(run({"lake", "init", "--data-dir", dir_}), kExitOk);
+  EXPECT_EQ(run({"query", "trades", "--start", "2014-03-11", "--end", "2014-03-10", "--data-dir", dir_}), kExitUsage);
+  EXPECT_EQ(run({"query", "trades", "--columns", "nosuch", "--data-dir", dir_}), kExitUsage);
+  EXPECT_EQ(run({"query", "trades", "--read-token", "nosuch", "--data-dir", dir_}), kExitUsage);
+  EXPECT_EQ(run({"query", "snapshots", "nosuch", "--data-dir", dir_}), kExitUsage);
+}
+
 TEST_F(CommandTest, CompletionsAndTheManualNeedNoConfiguration) {
   setenv("K2_CONFIG", "/nonexistent/k2.toml", 1);
   EXPECT_EQ(run({"completion", "bash"}), kExitOk);

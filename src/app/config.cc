@@ -6,8 +6,11 @@
 #include <charconv>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 
 #include "base/time.h"
+#include "market/instrument.h"
+#include "net/url.h"
 
 extern char** environ;
 
@@ -131,14 +134,65 @@ ConfigKey choices_key(std::string_view name, std::string_view doc, std::vector<s
   return key;
 }
 
+/// "host:port" to listen on.
+Status check_address(const std::string& text) {
+  if (parse_host_port(text)) return {};
+  return refuse("cannot read \"" + text + "\": want HOST:PORT with a port from 0 to 65535, as 127.0.0.1:8080");
+}
+
+template <class At>
+ConfigKey address_key(std::string_view name, std::string_view doc, At at) {
+  ConfigKey key = text_key(name, doc, at);
+  key.set = [at](Config& config, const Texts& texts) -> Status {
+    K2_RETURN_IF_ERROR(check_address(texts.front()));
+    at(config) = texts.front();
+    return {};
+  };
+  return key;
+}
+
+/// Lists whose elements are checked one by one; at least one is wanted.
+template <class At>
+ConfigKey checked_list_key(std::string_view name, std::string_view doc, Status (*check)(const std::string& text), At at) {
+  ConfigKey key = list_key(name, doc, at);
+  key.set = [check, at](Config& config, const Texts& texts) -> Status {
+    if (texts.empty()) return refuse("want at least one");
+    for (const std::string& text : texts) K2_RETURN_IF_ERROR(check(text));
+    at(config) = texts;
+    return {};
+  };
+  return key;
+}
+
+Status check_url(const std::string& text, const char* plain, const char* tls) {
+  const auto url = parse_url(text);
+  if (!url) return std::unexpected(url.error());
+  if (url->scheme == plain || url->scheme == tls) return {};
+  return refuse("\"" + text + "\": want " + tls + ":// or " + plain + "://");
+}
+Status check_ws_url(const std::string& text) { return check_url(text, "ws", "wss"); }
+Status check_http_url(const std::string& text) { return check_url(text, "http", "https"); }
+
+/// Binance's symbols are of capitals, digits and "-_.", and of letters of other scripts (REST API, exchangeInfo, 2026-07-21).
+Status check_symbol(const std::string& text) {
+  const auto is_part = [](unsigned char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' || c >= 0x80;
+  };
+  if (!text.empty() && std::ranges::all_of(text, is_part)) return {};
+  std::string near;
+  for (const unsigned char c : text)
+    if (const auto capital = static_cast<unsigned char>(std::toupper(c)); is_part(capital)) near += static_cast<char>(capital);
+  return refuse("\"" + text + "\" is no symbol of Binance's" + (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
+}
+
 ConfigKey instruments_key() {
   ConfigKey key{"instruments", "currencies by symbol, \"BASE/QUOTE\", where the venue can't be asked",
                 [](Config& config, const Texts& texts) -> Status {
                   config.instruments.clear();
                   for (const std::string& text : texts) {
-                    const size_t equals = text.find('=');
-                    if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
+                    if (!InstrumentTable::parse_entry(text))
                       return refuse("cannot read \"" + text + "\": want SYMBOL=BASE/QUOTE, as SOLUSDT=SOL/USDT");
+                    const size_t equals = text.find('=');
                     config.instruments[text.substr(0, equals)] = text.substr(equals + 1);
                   }
                   return {};
@@ -166,9 +220,9 @@ std::vector<ConfigKey> make_keys() {
       text_key("lake.warehouse", "where tables' files go; a relative path is below data_dir", K2_AT(lake.warehouse)),
       duration_key("lake.commit_interval", "at most this long from the log into a table", K2_AT(lake.commit_interval_us)),
       count_key("lake.commit_rows", "rows in one commit at most; bounds memory", 1, 10'000'000, K2_AT(lake.commit_rows_max)),
-      list_key("binance.symbols", "what to record", K2_AT(binance.symbols)),
-      list_key("binance.endpoints", "WebSocket endpoints, tried in order", K2_AT(binance.endpoints)),
-      list_key("binance.rest_endpoints", "REST endpoints, tried in order", K2_AT(binance.rest_endpoints)),
+      checked_list_key("binance.symbols", "what to record", check_symbol, K2_AT(binance.symbols)),
+      checked_list_key("binance.endpoints", "WebSocket endpoints, tried in order", check_ws_url, K2_AT(binance.endpoints)),
+      checked_list_key("binance.rest_endpoints", "REST endpoints, tried in order", check_http_url, K2_AT(binance.rest_endpoints)),
       text_key("binance.ca_file", "further certificate authorities to trust (PEM)", K2_AT(binance.ca_file)),
       choices_key("binance.channels", "streams of each symbol", {"trade", "bookTicker"}, K2_AT(binance.channels)),
       count_key("binance.lines", "connections that carry each stream: 2 for permanent A and B lines", 1, 2, K2_AT(binance.lines)),
@@ -194,8 +248,8 @@ std::vector<ConfigKey> make_keys() {
                 K2_AT(binance.backfill_weight_per_minute)),
       duration_key("binance.backfill_confirm_after", "time between two answers of the venue that have to agree on what was not issued",
                    K2_AT(binance.backfill_confirm_after_us), kConfirmMinUs),
-      text_key("serve.listen", "HTTP: API, page, metrics", K2_AT(serve.listen)),
-      text_key("serve.pg_listen", "PostgreSQL wire protocol (not served by this build)", K2_AT(serve.pg_listen)),
+      address_key("serve.listen", "HTTP: API, page, metrics", K2_AT(serve.listen)),
+      address_key("serve.pg_listen", "PostgreSQL wire protocol (not served by this build)", K2_AT(serve.pg_listen)),
       text_key("query.memory_limit", "DuckDB's memory limit", K2_AT(query.memory_limit)),
       count_key("query.threads", "DuckDB's threads", 1, 256, K2_AT(query.threads)),
       instruments_key(),
@@ -445,6 +499,21 @@ Result<Config> load_config(const ConfigPlaces& places, const ConfigFlags& flags)
   K2_RETURN_IF_ERROR(assign_environment(config, places));
   K2_RETURN_IF_ERROR(assign_flags(config, flags));
   return config;
+}
+
+Status check_files(const Config& config) {
+  const std::string& path = config.binance.ca_file;
+  if (path.empty()) return {};
+  const auto refused = [&](const std::string& why) {
+    return make_error(ErrorKind::kInvalidInput, config.origins.find("binance.ca_file")->second + ": binance.ca_file: " + path + ": " + why);
+  };
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) return refused("no such file");
+  std::ifstream in(path, std::ios::binary);
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  if (in.bad() || !in.is_open()) return refused("cannot be read");
+  if (text.find("-----BEGIN ") == std::string::npos) return refused("has no certificate in it (PEM)");
+  return {};
 }
 
 std::string below_data_dir(const Config& config, std::string_view path) {

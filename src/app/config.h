@@ -116,6 +116,9 @@ using ConfigFlags = std::vector<std::pair<std::string, std::vector<std::string>>
 /// that is not TOML (with line and column), schema_version other than "v2". NotFound: --config's file. Unavailable: a file that cannot be read.
 [[nodiscard]] Result<Config> load_config(const ConfigPlaces& places, const ConfigFlags& flags);
 
+/// Whether the files that the configuration names are there and can be what they are said to be. InvalidInput otherwise.
+[[nodiscard]] Status check_files(const Config& config);
+
 /// `path` as it stands where absolute or a URL, else below data_dir.
 [[nodiscard]] std::string below_data_dir(const Config& config, std::string_view path);
 

@@ -94,6 +94,36 @@ TEST_F(ConfigTest, OnlyKnownChannelsAreAccepted) {
   EXPECT_THAT(refusal(), HasSubstr("\"kline_1m\" is not known here; allowed: \"trade\", \"bookTicker\""));
 }
 
+TEST_F(ConfigTest, AddressesUrlsAndSymbolsAreChecked) {
+  const auto refused = [&](const std::string& key, const std::string& text) {
+    const auto config = load({{key, {text}}});
+    return config ? "accepted" : config.error().message;
+  };
+  EXPECT_THAT(refused("serve.listen", "8080"), HasSubstr("flag: serve.listen: cannot read \"8080\": want HOST:PORT"));
+  EXPECT_THAT(refused("serve.listen", "127.0.0.1:99999"), HasSubstr("a port from 0 to 65535"));
+  EXPECT_THAT(refused("binance.endpoints", "http://foo"), HasSubstr("want wss:// or ws://"));
+  EXPECT_THAT(refused("binance.rest_endpoints", "foo"), HasSubstr("binance.rest_endpoints"));
+  EXPECT_THAT(refused("binance.symbols", "BTC/USDT"), HasSubstr("did you mean \"BTCUSDT\"?"));
+  EXPECT_THAT(refused("binance.symbols", "btcusdt"), HasSubstr("did you mean \"BTCUSDT\"?"));
+  EXPECT_THAT(refused("binance.symbols", ","), HasSubstr("want at least one"));
+  EXPECT_THAT(refused("instruments", "SOLUSDT=SOL"), HasSubstr("want SYMBOL=BASE/QUOTE"));
+  EXPECT_EQ(refused("serve.listen", "[::1]:0"), "accepted");
+  EXPECT_EQ(refused("binance.endpoints", "ws://127.0.0.1:9000"), "accepted");
+}
+
+TEST_F(ConfigTest, TheAuthoritiesFileMustBeThereAndHaveCertificates) {
+  const auto checked = [&](const std::string& path) {
+    const Status fits = check_files(*load({{"binance.ca_file", {path}}}));
+    return fits ? "fits" : fits.error().message;
+  };
+  EXPECT_THAT(checked(dir_ + "/absent.pem"), HasSubstr("binance.ca_file: " + dir_ + "/absent.pem: no such file"));
+  std::ofstream(dir_ + "/empty.pem") << "nothing";
+  EXPECT_THAT(checked(dir_ + "/empty.pem"), HasSubstr("no certificate"));
+  std::ofstream(dir_ + "/good.pem") << "-----BEGIN CERTIFICATE-----\n";
+  EXPECT_EQ(checked(dir_ + "/good.pem"), "fits");
+  EXPECT_TRUE(check_files(*load()));
+}
+
 TEST_F(ConfigTest, BrokenTomlIsRefusedWithItsPlace) {
   file("k2.toml", "data_dir = \"a\"\ndata_dir = = 3\n");
   EXPECT_THAT(refusal(), HasSubstr("k2.toml:2:"));

@@ -36,8 +36,8 @@ Status check_output(const CommandContext& context) {
                     "-o " + name + " is not for a terminal: send it into a file, k2 ... -o " + name + " > rows." + name);
 }
 
-Result<int64_t> print(QueryResult& result, const CommandContext& context) {
-  return write(result, output_format(context), {}, write_stdout);
+Result<int64_t> print(QueryResult& result, const CommandContext& context, const FormatOptions& options) {
+  return write(result, output_format(context), options, write_stdout);
 }
 
 void say(const CommandContext& context, std::string_view message) {

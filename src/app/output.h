@@ -16,7 +16,7 @@ namespace k2 {
 [[nodiscard]] Status check_output(const CommandContext& context);
 
 /// Writes all rows; returns their number. Cancelled: the reader has gone away.
-[[nodiscard]] Result<int64_t> print(QueryResult& result, const CommandContext& context);
+[[nodiscard]] Result<int64_t> print(QueryResult& result, const CommandContext& context, const FormatOptions& options = {});
 
 /// Talk for people, on standard error, unless --quiet: "k2: <message>".
 void say(const CommandContext& context, std::string_view message);

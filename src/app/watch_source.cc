@@ -56,6 +56,11 @@ class LogSource final : public WatchSource {
   bool is_behind_ = true;
 };
 
+std::string without_slash(std::string url) {
+  while (url.ends_with('/')) url.pop_back();
+  return url;
+}
+
 HttpClientOptions client_options() {
   HttpClientOptions options;
   options.request_timeout_us = kRequestTimeoutUs;
@@ -129,8 +134,21 @@ Result<std::unique_ptr<WatchSource>> watch_log(const Log& log, const SchemaStore
 }
 
 std::unique_ptr<WatchSource> watch_server(std::string url, std::vector<std::string> symbols) {
-  while (url.ends_with('/')) url.pop_back();
+  url = without_slash(std::move(url));
   return std::make_unique<ServerSource>(std::move(url), symbols);
+}
+
+Result<std::vector<KnownSymbol>> symbols_of_server(std::string url) {
+  url = without_slash(std::move(url)) + "/v1/symbols?format=json";
+  HttpClient client(client_options());
+  K2_TRY(const HttpAnswer answer, client.get(url));
+  const auto body = nlohmann::json::parse(answer.body, nullptr, false);
+  if (answer.status != 200 || !body.is_object() || !body.contains("data") || !body["data"].is_array())
+    return make_error(ErrorKind::kUnavailable, url + ": status " + std::to_string(answer.status) + ", no list of symbols");
+  std::vector<KnownSymbol> known;
+  for (const auto& row : body["data"])
+    if (row.is_object()) known.push_back({row.value("symbol", ""), row.value("exchange", "")});
+  return known;
 }
 
 }  // namespace k2

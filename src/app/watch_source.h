@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "log/log.h"
 #include "market/schema_store.h"
+#include "query/known_symbols.h"
 
 namespace k2 {
 
@@ -27,5 +28,8 @@ class WatchSource {
 
 /// A server's /v1/trades, asked four times a second. `url`: "http://127.0.0.1:8080".
 [[nodiscard]] std::unique_ptr<WatchSource> watch_server(std::string url, std::vector<std::string> symbols);
+
+/// What that server has trades of: symbol and exchange alone. Errors of the request; Unavailable: another answer than expected.
+[[nodiscard]] Result<std::vector<KnownSymbol>> symbols_of_server(std::string url);
 
 }  // namespace k2

@@ -1,5 +1,7 @@
 #include "base/time.h"
 
+#include "base/time_zone.h"
+
 #include <charconv>
 #include <chrono>
 #include <cstdio>
@@ -114,16 +116,24 @@ std::optional<int64_t> take_zone_us(std::string_view& text) {
   return west ? -offset : offset;
 }
 
-std::optional<TimestampUs> parse_absolute(std::string_view text) {
+// What a text with a date says; without an offset it is a clock's, and the caller knows whose.
+struct WrittenTime {
+  int64_t us = 0;  // since 1970-01-01T00:00 of that clock, or of UTC
+  bool has_offset = false;
+  bool is_date = false;  // without a time of day
+};
+
+std::optional<WrittenTime> read_written(std::string_view text) {
   const auto date = take_date_us(text);
   if (!date) return std::nullopt;
-  if (text.empty()) return TimestampUs{*date};
+  if (text.empty()) return WrittenTime{.us = *date, .is_date = true};
   if (!take(text, "Tt ")) return std::nullopt;
   const auto time_of_day = take_time_of_day_us(text);
   if (!time_of_day) return std::nullopt;
-  const auto zone = take_zone_us(text);
-  if (!zone || !text.empty()) return std::nullopt;
-  return TimestampUs{*date + *time_of_day - *zone};
+  const bool has_offset = !text.empty();
+  const auto offset = take_zone_us(text);
+  if (!offset || !text.empty()) return std::nullopt;
+  return WrittenTime{.us = *date + *time_of_day - *offset, .has_offset = has_offset};
 }
 
 }  // namespace
@@ -164,7 +174,7 @@ Result<int64_t> parse_duration_us(std::string_view text) {
 
 Result<TimestampUs> parse_time(std::string_view text, TimestampUs now) {
   if (text == "now") return now;
-  if (const auto absolute = parse_absolute(text)) return *absolute;
+  if (const auto written = read_written(text)) return TimestampUs{written->us};
   if (text.size() > 1 && (text.front() == '-' || text.front() == '+')) {
     if (const auto duration = parse_duration_us(text.substr(1))) {
       int64_t us = 0;
@@ -176,6 +186,15 @@ Result<TimestampUs> parse_time(std::string_view text, TimestampUs now) {
   const auto [after, status] = std::from_chars(text.data(), text.data() + text.size(), us);
   if (!text.empty() && status == std::errc() && after == text.data() + text.size()) return TimestampUs{us};
   return not_a_time(text);
+}
+
+Result<TimestampUs> parse_time(std::string_view text, TimestampUs now, const TimeZone& zone) {
+  const auto written = read_written(text);
+  if (!written || written->has_offset) return parse_time(text, now);
+  if (written->is_date) return zone.start_of_day(days_since_epoch({written->us}));
+  auto time = zone.to_utc(written->us);
+  if (!time) return std::unexpected(time.error().with_context("time \"" + std::string(text.substr(0, 64)) + "\""));
+  return time;
 }
 
 }  // namespace k2

@@ -137,9 +137,20 @@ void make_printable(std::string& text) {
     if (static_cast<uint8_t>(letter) < 0x20 || letter == 0x7f) letter = ' ';
 }
 
+// Cuts what is wider than `width`, which 0 leaves open, between two letters of UTF-8.
+void clip(std::string& text, int64_t width) {
+  if (width <= 0 || display_width(text) <= static_cast<size_t>(width)) return;
+  size_t bytes = 0;
+  for (int64_t letters = 0; bytes < text.size(); ++bytes)
+    if ((static_cast<uint8_t>(text[bytes]) & 0xC0) != 0x80 && letters++ == width - 1) break;
+  text.resize(bytes);
+  text += "…";
+}
+
 class TextTable {
  public:
-  TextTable(const arrow::Schema& schema, Output& output, const FormatOptions& options) : output_(output), header_(options.header) {
+  TextTable(const arrow::Schema& schema, Output& output, const FormatOptions& options)
+      : output_(output), header_(options.header), cell_max_(options.table_cell_max) {
     for (const auto& field : schema.fields()) {
       names_.push_back(field->name());
       make_printable(names_.back());
@@ -154,6 +165,7 @@ class TextTable {
     for (size_t i = 0; i < line.size(); ++i) {
       if (!cells.append_plain(static_cast<int>(i), row, line[i])) line[i] = "-";
       make_printable(line[i]);
+      clip(line[i], cell_max_);
     }
     if (started_) return print(line);
     for (size_t i = 0; i < line.size(); ++i) widths_[i] = std::max(widths_[i], display_width(line[i]));
@@ -185,6 +197,7 @@ class TextTable {
 
   Output& output_;
   const bool header_;
+  const int64_t cell_max_;
   std::vector<std::string> names_;
   std::vector<bool> right_;
   std::vector<size_t> widths_;

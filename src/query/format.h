@@ -38,6 +38,7 @@ struct FormatOptions {
   bool integer_times = false;      // microseconds since the epoch in place of RFC 3339 (text forms)
   bool header = true;              // csv, table
   int64_t table_width_rows = 500;  // table: rows that are looked at for the widths
+  int64_t table_cell_max = 0;      // table: longer cells are cut, which an ellipsis shows; 0: none is
 };
 
 /// Writes all of `result` to `sink`; returns the number of rows. On an error the output is incomplete: JSON then lacks its closing bracket, Arrow

@@ -57,4 +57,11 @@ Result<std::shared_ptr<arrow::RecordBatch>> read_all(QueryResult& result) {
   return *std::move(whole);
 }
 
+Result<std::unique_ptr<QueryResult>> reversed(QueryResult& result) {
+  K2_TRY(const auto whole, read_all(result));
+  arrow::RecordBatchVector rows;
+  for (int64_t row = whole->num_rows(); row-- > 0;) rows.push_back(whole->Slice(row, 1));
+  return make_result(result.schema(), std::move(rows));
+}
+
 }  // namespace k2

@@ -54,4 +54,7 @@ class LimitedResult final : public QueryResult {
 /// Everything that is left of `result`, as one batch; which may have no rows. For small answers.
 [[nodiscard]] Result<std::shared_ptr<arrow::RecordBatch>> read_all(QueryResult& result);
 
+/// The same, its rows in reverse order. For small answers.
+[[nodiscard]] Result<std::unique_ptr<QueryResult>> reversed(QueryResult& result);
+
 }  // namespace k2
