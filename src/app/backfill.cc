@@ -7,12 +7,14 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <thread>
 #include <tuple>
 #include <utility>
 #include <variant>
 
 #include "app/event_times.h"
+#include "app/source_locks.h"
 #include "base/logging.h"
 #include "base/metrics.h"
 #include "codec/avro.h"
@@ -29,6 +31,8 @@ using Range = SequenceRanges::Range;
 
 constexpr size_t kReadBytes = 4 << 20;
 constexpr int64_t kLastTradesRead = 20'000;  // per partition, at the start: enough to know when each symbol last traded
+constexpr int64_t kTimesStep = 32'768;  // records read at once, from the newest on, to learn when trades happened
+constexpr int64_t kTimesReadMax = 2'000'000;  // per partition: what a file just brought, or what a killed process took last, lies within
 constexpr const char* kNotReceived = "not received";  // the reason of a gap that was found; other reasons say why it stays open
 constexpr size_t kMessagesMax = 65'536;
 constexpr size_t kReceivedRangesMax = 10'000;  // a source, waiting for the log to have them
@@ -82,17 +86,23 @@ struct Backfill::Impl {
     explicit Exchange(std::string given) : name(std::move(given)), shown(name) {}
     std::string name;
     std::unique_ptr<BinanceRest> rest;  // none: nobody is configured to be asked
+    bool is_log_trimmed = false;  // the log no longer has its first statements
     ExchangeMetrics shown;
   };
   struct Source {
     Exchange* exchange = nullptr;
     std::string symbol;
     std::string currency;
-    int64_t versions = -1;  // of both positions as last read, added up
+    int64_t versions = -1;  // of all its positions as last read, added up
     bool has_line = false;  // had one since the start
-    std::vector<CoverageRange> stated;  // by earlier lives; until the first look at the positions
+    bool is_ours = false;  // no other process that lives feeds it
+    SequenceRanges said_of_feed;  // stated as received from a feed, by earlier lives
+    SequenceRanges said_of_files;  // stated as loaded from a file
+    int64_t said_from = kSequenceMax;  // the lowest number that a statement in the log speaks of
+    SequenceRanges unsaid_files;  // loaded, and to be stated
     SequenceRanges received;  // by the feed, and not yet stated
     EventTimes times;
+    std::set<int64_t> times_wanted;  // of these trades the log is to say when they happened, before anything is stated
   };
   struct LineUp {
     std::string exchange;
@@ -130,10 +140,16 @@ struct Backfill::Impl {
   void take(const Received& received);
   size_t* find(std::string_view exchange, std::string_view symbol);
 
+  [[nodiscard]] Result<std::optional<SequenceRanges>> fed(const Source& source) const;
   Status look_back();
   Status each_record(const TopicPartition& partition, Offset from, Offset end, const std::function<void(const LogRecord&)>& take);
   void adopt(const CoverageState& stated);
-  void compare_with_statements(size_t source_index);
+  void hold_sources();
+  Status look(size_t source_index, const Position& taken, const Position& settled, const Position& by_feed);
+  void find_what_was_taken_before(size_t source_index);
+  void find_what_files_brought(size_t source_index);
+  void want_times(Source& source, const SequenceRanges& ranges);
+  Status read_times();
   Status poll();
   void ask(const GapRequest& request);
   Status hand_over(const GapRequest& request, const BinanceRestTrades& rows);
@@ -141,6 +157,7 @@ struct Backfill::Impl {
   void state_events();
   void state(const GapEvent& event);
   void state_received();
+  void state_loaded();
   void put_row(Source& source, CoverageStatus status, const Range& range, const std::string& reason);
   void check_clocks();
   void show();
@@ -155,7 +172,9 @@ struct Backfill::Impl {
   GapFiller filler;
   std::vector<Source> sources;  // by the filler's index
   std::map<std::pair<std::string, std::string>, size_t, std::less<>> index;
+  SourceLocks locks;
   bool has_looked_back = false;
+  bool has_warned_of_others = false;
   bool is_log_there = false;  // at the last look
   int64_t trades_shed_seen = 0;
   int64_t next_poll_us = 0;
@@ -169,6 +188,8 @@ struct Backfill::Impl {
 };
 
 Backfill::Impl::Impl(const Log& l, Ingest& i, Options o) : log(l), ingest(i), options(std::move(o)), filler(options.policy) {
+  if (auto opened = options.lock_file.empty() ? SourceLocks() : SourceLocks::open(options.lock_file)) locks = *std::move(opened);
+  else log_warning("feed_lock_failed", {{"error", opened.error().message}});
   std::map<std::string, std::vector<std::string>> endpoints = {{std::string(kBinanceExchange), {}}, {std::string(kBinanceUsExchange), {}}};
   for (const std::string& endpoint : options.rest_endpoints) endpoints[std::string(binance_exchange_of_url(endpoint))].push_back(endpoint);
   for (auto& [name, urls] : endpoints) {
@@ -239,12 +260,24 @@ Status Backfill::Impl::each_record(const TopicPartition& partition, Offset from,
   return {};
 }
 
+/// What feeds took of a source, by its own position. Nullopt: a log from before there were such.
+Result<std::optional<SequenceRanges>> Backfill::Impl::fed(const Source& source) const {
+  K2_TRY(const auto positions, log.positions({feed_source(source.exchange->name, source.symbol, Channel::kTrades)}));
+  if (positions.front().version == 0) return std::nullopt;
+  K2_TRY(SequenceRanges ranges, SequenceRanges::parse(positions.front().value));
+  return ranges;
+}
+
 /// When each symbol last traded, and which gaps were stated as open and by nothing later as closed.
 Status Backfill::Impl::look_back() {
   K2_TRY(const Offsets begins, log.begin_offsets());
   K2_TRY(const Offsets ends, log.end_offsets());
   CoverageResolver resolver;
   std::map<size_t, std::pair<int64_t, TimestampUs>> newest;  // of each source, id and time
+  std::vector<std::optional<SequenceRanges>> by_feed;
+  for (const Source& source : sources) {
+    K2_TRY(by_feed.emplace_back(), fed(source));
+  }
   for (const auto& exchange : exchanges) {
     const std::string trades = topic_name(AssetClass::kCrypto, Channel::kTrades, exchange->name);
     const std::string coverage = topic_name(AssetClass::kCrypto, Channel::kCoverage, exchange->name);
@@ -256,11 +289,13 @@ Status Backfill::Impl::look_back() {
           const auto frame = read_frame(record.value);
           Trade trade;
           if (source == nullptr || !frame || !decode_trade(frame->body, trade) || !trade.source_sequence) return;
+          if (by_feed[*source] && !by_feed[*source]->contains(*trade.source_sequence)) return;  // a file's
           auto& [id, happened] = newest[*source];
           if (*trade.source_sequence >= id) std::tie(id, happened) = std::pair(*trade.source_sequence, trade.timestamp);
         };
         K2_RETURN_IF_ERROR(each_record(partition, {std::max(begin.value, end.value - kLastTradesRead)}, end, note));
       } else if (partition.topic == coverage) {
+        exchange->is_log_trimmed = exchange->is_log_trimmed || begin.value > 0;
         const auto resolve = [&](const LogRecord& record) {
           const auto frame = read_frame(record.value);
           Coverage row;
@@ -280,30 +315,117 @@ Status Backfill::Impl::look_back() {
 /// What earlier lives stated: the open gaps, and the times, which bound those of whatever lies between.
 void Backfill::Impl::adopt(const CoverageState& stated) {
   for (const auto& [whose, ranges] : stated) {
-    const size_t* source = find(whose.exchange, whose.symbol);
-    if (source == nullptr || whose.channel != channel_name(Channel::kTrades)) continue;
-    sources[*source].stated = *ranges;
+    const size_t* index_of = find(whose.exchange, whose.symbol);
+    if (index_of == nullptr || whose.channel != channel_name(Channel::kTrades)) continue;
+    Source& source = sources[*index_of];
     for (const CoverageRange& range : *ranges) {
+      source.said_from = std::min(source.said_from, range.first);
       const int64_t beside = is_received(range.status) ? 0 : 1;  // a gap reaches from the event before it to the one after it
-      if (range.timestamp.us > 0) sources[*source].times.note_not_before(range.first - beside, range.timestamp);
-      if (range.end_timestamp.us > 0) sources[*source].times.note_not_after(range.last + beside, range.end_timestamp);
-      if (range.status == CoverageStatus::kOpen)
-        filler.adopt(*source, {range.first, range.last}, range.reason != kNotReceived, system_clock().monotonic_us());
+      if (range.timestamp.us > 0) source.times.note_not_before(range.first - beside, range.timestamp);
+      if (range.end_timestamp.us > 0) source.times.note_not_after(range.last + beside, range.end_timestamp);
+      if (is_received(range.status)) {
+        const bool is_of_file = range.status == CoverageStatus::kBackfilled && range.reason == kLoadedFromFile;
+        (is_of_file ? source.said_of_files : source.said_of_feed).insert(Range{range.first, range.last});
+      } else if (range.status == CoverageStatus::kOpen) {
+        filler.adopt(*index_of, {range.first, range.last}, range.reason != kNotReceived, system_clock().monotonic_us());
+      }
     }
   }
 }
 
-/// At the first look: what was taken and never stated as received, because the process before had no time to, or because it came after it had
-/// been settled. GapFiller tells of what was stated as open.
-void Backfill::Impl::compare_with_statements(size_t source_index) {
+/// Which sources no other process feeds. One that another feeds is fed all the same, and is tried again.
+void Backfill::Impl::hold_sources() {
+  std::string others;
+  for (Source& source : sources) {
+    if (source.is_ours) continue;
+    source.is_ours = options.lock_file.empty() || locks.try_hold(event_source(source.exchange->name, source.symbol, Channel::kTrades));
+    if (!source.is_ours && source.has_line) others += (others.empty() ? "" : ",") + source.exchange->name + "/" + source.symbol;
+  }
+  if (others.empty() || std::exchange(has_warned_of_others, true)) return;
+  log_warning("another_writer",
+              {{"sources", others},
+               {"meaning", "another process feeds them into the same data directory; each trade is stored once all the same"}});
+}
+
+/// At the first look: what feeds took and never stated, because the process had no time to, or because it came after it had been settled. Where
+/// another process feeds the source, that one may be about to state it.
+void Backfill::Impl::find_what_was_taken_before(size_t source_index) {
   Source& source = sources[source_index];
-  const std::vector<CoverageRange> stated = std::exchange(source.stated, {});
-  if (stated.empty()) return;
-  SequenceRanges said;
-  if (stated.front().first > 0) said.insert(Range{0, stated.front().first - 1});  // loaded from files
-  for (const CoverageRange& range : stated)
-    if (is_received(range.status) || range.status == CoverageStatus::kOpen) said.insert(Range{range.first, range.last});
-  source.received.insert(filler.taken(source_index).without(said));
+  // Statements that the table has and the log no longer has: they began below the lowest that it has.
+  if (const auto last = filler.observed(source_index).taken.last(); last && source.exchange->is_log_trimmed && source.said_from > 0)
+    source.said_of_files.insert(Range{0, std::min(*last, source.said_from - 1)});
+  if (!source.is_ours) return;
+  const SequenceRanges unsaid = filler.observed(source_index).by_feed.without(source.said_of_feed).without(source.said_of_files);
+  want_times(source, unsaid);
+  source.received.insert(unsaid);
+}
+
+/// What lies between the feed's first and last trade, and was taken by no feed.
+void Backfill::Impl::find_what_files_brought(size_t source_index) {
+  Source& source = sources[source_index];
+  const GapPositions& now = filler.observed(source_index);
+  if (now.by_feed.empty()) return;
+  SequenceRanges within;
+  for (const Range& range : now.taken.overlap({now.by_feed.ranges().front().first, *now.by_feed.last()})) within.insert(range);
+  const SequenceRanges unsaid = within.without(now.by_feed).without(source.said_of_files);
+  want_times(source, unsaid);
+  source.unsaid_files.insert(unsaid);
+  source.said_of_files.insert(unsaid);
+}
+
+void Backfill::Impl::want_times(Source& source, const SequenceRanges& ranges) {
+  for (const Range& range : ranges.ranges()) source.times_wanted.insert({range.first, range.last});
+}
+
+/// What is wanted was appended lately: it is looked for from the newest record backwards. What lies further back keeps the times that are known: a
+/// range may be stated as shorter in time than it is, never as longer.
+Status Backfill::Impl::read_times() {
+  if (std::ranges::all_of(sources, [](const Source& source) { return source.times_wanted.empty(); })) return {};
+  K2_TRY(const Offsets begins, log.begin_offsets());
+  K2_TRY(const Offsets ends, log.end_offsets());
+  for (const auto& exchange : exchanges) {
+    const std::string topic = topic_name(AssetClass::kCrypto, Channel::kTrades, exchange->name);
+    const auto is_wanted = [&](const Source& source) { return source.exchange == exchange.get() && !source.times_wanted.empty(); };
+    const auto note = [&](const LogRecord& record) {
+      const size_t* found = find(exchange->name, record.key);
+      if (found == nullptr || sources[*found].times_wanted.empty()) return;
+      const auto frame = read_frame(record.value);
+      Trade trade;
+      if (!frame || !decode_trade(frame->body, trade) || !trade.source_sequence) return;
+      if (sources[*found].times_wanted.erase(*trade.source_sequence) > 0)
+        sources[*found].times.note(*trade.source_sequence, trade.timestamp);
+    };
+    for (const auto& [partition, end] : ends) {
+      if (partition.topic != topic) continue;
+      const int64_t from_least = std::max(offset_of(begins, partition).value, end.value - kTimesReadMax);
+      for (int64_t to = end.value; to > from_least && std::ranges::any_of(sources, is_wanted);) {
+        const int64_t from = std::max(from_least, to - kTimesStep);
+        const Status read = each_record(partition, {from}, {to}, note);
+        if (!read && read.error().kind == ErrorKind::kUnavailable) return read;
+        if (!read) break;  // trimmed meanwhile, or broken: then without
+        to = from;
+      }
+    }
+  }
+  for (Source& source : sources) source.times_wanted.clear();
+  return {};
+}
+
+Status Backfill::Impl::look(size_t source_index, const Position& taken, const Position& settled, const Position& by_feed) {
+  Source& source = sources[source_index];
+  const int64_t versions = taken.version + settled.version + by_feed.version;
+  if (versions == source.versions) return {};
+  GapPositions now;
+  K2_TRY(now.taken, SequenceRanges::parse(taken.value));
+  K2_TRY(now.settled, SequenceRanges::parse(settled.value));
+  K2_TRY(now.by_feed, SequenceRanges::parse(by_feed.value));
+  now.by_feed.insert(source.said_of_feed);  // logs from before feeds had a position of their own
+  const bool is_first_look = source.versions < 0;
+  source.versions = versions;
+  filler.observe(source_index, std::move(now), system_clock().monotonic_us());
+  if (is_first_look) find_what_was_taken_before(source_index);
+  find_what_files_brought(source_index);
+  return {};
 }
 
 Status Backfill::Impl::poll() {
@@ -316,29 +438,20 @@ Status Backfill::Impl::poll() {
     trades_shed_seen = shed;
     for (size_t i = 0; i < sources.size(); ++i) filler.shed(i, system_clock().monotonic_us());
   }
+  hold_sources();
   // Sources of an exchange that was never connected to stand still; they are looked at once.
   std::vector<size_t> looked_at;
   std::vector<std::string> names;
   for (size_t i = 0; i < sources.size(); ++i) {
     if (sources[i].versions == 0 && !sources[i].has_line) continue;
     looked_at.push_back(i);
-    names.push_back(event_source(sources[i].exchange->name, sources[i].symbol, Channel::kTrades));
-    names.push_back(settled_source(sources[i].exchange->name, sources[i].symbol, Channel::kTrades));
+    for (const auto& name_of : {event_source, settled_source, feed_source})
+      names.push_back(name_of(sources[i].exchange->name, sources[i].symbol, Channel::kTrades));
   }
   K2_TRY(const std::vector<Position> positions, log.positions(names));
-  for (size_t i = 0; i < looked_at.size(); ++i) {
-    Source& source = sources[looked_at[i]];
-    const Position& taken = positions[2 * i];
-    const Position& settled = positions[2 * i + 1];
-    if (taken.version + settled.version == source.versions) continue;
-    K2_TRY(SequenceRanges taken_ranges, SequenceRanges::parse(taken.value));
-    K2_TRY(SequenceRanges settled_ranges, SequenceRanges::parse(settled.value));
-    const bool is_first_look = source.versions < 0;
-    source.versions = taken.version + settled.version;
-    filler.observe(looked_at[i], std::move(taken_ranges), std::move(settled_ranges), system_clock().monotonic_us());
-    if (is_first_look) compare_with_statements(looked_at[i]);
-  }
-  return {};
+  for (size_t i = 0; i < looked_at.size(); ++i)
+    K2_RETURN_IF_ERROR(look(looked_at[i], positions[3 * i], positions[3 * i + 1], positions[3 * i + 2]));
+  return read_times();
 }
 
 // --- What the venue has -----------------------------------------------------------------------------------------------------------------
@@ -385,11 +498,13 @@ void Backfill::Impl::ask(const GapRequest& request) {
   filler.answered(told, system_clock().monotonic_us());
 }
 
-/// Puts what is missing into ingest, also what was settled and is there after all; the other rows were there to judge the answer by, but say when they happened.
+/// Puts what is missing into ingest, also what was settled and is there after all, and behind the feed's last trade also what a file brought: so it
+/// counts as the feed's. The other rows were there to judge the answer by, but say when they happened.
 Status Backfill::Impl::hand_over(const GapRequest& request, const BinanceRestTrades& rows) {
   Source& source = sources[request.source];
   const auto is_missing = [&](int64_t id) {
-    return id >= request.wanted.first && id <= request.wanted.last && !filler.taken(request.source).contains(id);
+    const GapPositions& log_has = filler.observed(request.source);
+    return id >= request.wanted.first && id <= request.wanted.last && !(request.is_tail ? log_has.by_feed : log_has.taken).contains(id);
   };
   for (size_t i = 0; i < rows.trades.size(); ++i) {
     const Trade& trade = rows.trades[i];
@@ -401,7 +516,7 @@ Status Backfill::Impl::hand_over(const GapRequest& request, const BinanceRestTra
     if (is_missing(id)) K2_RETURN_IF_ERROR(ingest.put(trade));
   }
   for (const auto& row : rows.unreadable) {
-    if (!is_missing(row.id) || filler.settled(request.source).contains(row.id)) continue;
+    if (!is_missing(row.id) || filler.observed(request.source).settled.contains(row.id)) continue;
     const DeadLetter letter{"historicalTrades of " + source.exchange->name + "/" + source.symbol, row.reason, row.raw,
                             system_clock().now()};
     K2_RETURN_IF_ERROR(ingest.put(
@@ -475,10 +590,15 @@ void Backfill::Impl::state(const GapEvent& event) {
       counted = &BackfillStatus::backfilled;
       all.backfilled.add(static_cast<uint64_t>(count));
       break;
-    case GapEventKind::kArrived:
-      status = CoverageStatus::kObserved;
-      reason = "arrived after it was stated as open";
-      break;
+    case GapEventKind::kArrived: {
+      // Whoever brought it states it: this feed with its stretches, another process's feed itself, and of files find_what_files_brought().
+      log_info("gap_closed", {{"exchange", source.exchange->name},
+                              {"symbol", source.symbol},
+                              {"first", event.range.first},
+                              {"last", event.range.last},
+                              {"status", "arrived"}});
+      return;
+    }
     case GapEventKind::kNotIssued:
       status = CoverageStatus::kNotIssued;
       counted = &BackfillStatus::not_issued;
@@ -511,11 +631,17 @@ void Backfill::Impl::state_received() {
   for (size_t i = 0; i < sources.size(); ++i) {
     Source& source = sources[i];
     if (source.received.empty()) continue;
-    const SequenceRanges& taken = filler.taken(i);
+    const SequenceRanges& taken = filler.observed(i).taken;
     for (const Range& range : source.received.ranges())
       for (const Range& part : taken.overlap(range)) put_row(source, CoverageStatus::kObserved, part, "");
     source.received = source.received.without(taken);
   }
+}
+
+void Backfill::Impl::state_loaded() {
+  for (Source& source : sources)
+    for (const SequenceRanges loaded = std::exchange(source.unsaid_files, {}); const Range& range : loaded.ranges())
+      put_row(source, CoverageStatus::kBackfilled, range, kLoadedFromFile);
 }
 
 void Backfill::Impl::note_error(const std::string& why) {
@@ -558,6 +684,7 @@ int64_t Backfill::Impl::work() {
       return next_poll_us;
     }
     state_received();
+    state_loaded();
   }
   if (!is_log_there) return next_poll_us;
   const GapAction action = filler.next(system_clock().monotonic_us());
@@ -590,6 +717,7 @@ void Backfill::Impl::finish() {
   take_messages();
   if (!poll()) return;
   state_received();
+  state_loaded();
   state_events();
   show();
 }

@@ -3,8 +3,11 @@
 // About once a second it reads the positions of the symbols' sources from the log and tells GapFiller (feed/gap_filler.h), which says what to
 // ask for. What comes goes through Ingest, as everything does. Statements (market/coverage.h) follow the log: a stretch that the feed
 // received is "observed", and a hole "backfilled", when the positions have it; so what was shed or lost on the way is never called covered.
+// What files brought between the first and the last trade of the feed is "backfilled" too, with the reason kLoadedFromFile; what lies beyond is
+// not spoken of (docs/decisions/0016).
 // At the start it reads the statements that the log still has, so that a gap that was open when the process before ended is closed, or goes on
-// being open, and is not stated anew. While the log is away it waits.
+// being open, and is not stated anew; and it states what feeds before it took and had not stated, unless another process that lives feeds the same
+// source. While the log is away it waits.
 // Metrics: k2_gaps_open, k2_gap_trades_missing, k2_gaps_total, k2_backfilled_trades_total, k2_backfill_requests_total{outcome},
 // k2_backfill_weight_used, k2_not_issued_total, k2_lost_trades_total{reason}, k2_feed_clock_offset_seconds, all by exchange.
 // Thread rule: all members from any thread; the work is done by one thread, "k2-backfill".
@@ -25,6 +28,8 @@
 #include "net/http_client.h"
 
 namespace k2 {
+
+inline constexpr const char* kLoadedFromFile = "loaded from a file";
 
 struct SymbolGaps {
   std::string exchange;
@@ -53,6 +58,7 @@ class Backfill {
     HttpClientOptions http;
     std::shared_ptr<const InstrumentTable> instruments;
     bool is_wanted = true;  // false: gaps are found and stated, and not filled
+    std::string lock_file;  // that tells processes of one data directory of each other (app/source_locks.h); empty: this one is alone
     GapPolicy policy = {};
     int64_t poll_us = 1'000'000;
     int64_t clock_check_us = 60'000'000;

@@ -59,8 +59,13 @@ class BackfillTest : public testing::Test {
     config_.binance.endpoints = {sim_->ws_url()};
     config_.binance.rest_endpoints = {sim_->rest_url()};
   }
+  static Ingest::Options as_feed() {
+    Ingest::Options options;
+    options.origin = Ingest::Origin::kFeed;
+    return options;
+  }
   void start_feed() {
-    ingest_ = std::make_unique<Ingest>(*log_, *log_);
+    ingest_ = std::make_unique<Ingest>(*log_, *log_, as_feed());
     auto source = BinanceSource::start(
         config_, *ingest_, {.log = log_.get(), .gap_policy = {.grace_us = 200'000, .confirm_after_us = 500'000}, .gap_poll_us = 50'000});
     ASSERT_TRUE(source) << source.error().message;
@@ -145,7 +150,12 @@ class BackfillTest : public testing::Test {
     ASSERT_TRUE(ingest.flush());
   }
   std::unique_ptr<Backfill> next_life(Ingest& ingest) {
-    return std::make_unique<Backfill>(*log_, ingest, Backfill::Options{.symbols = {"BTCUSDT"}, .poll_us = 20'000});
+    return std::make_unique<Backfill>(*log_, ingest,
+                                      Backfill::Options{.symbols = {"BTCUSDT"},
+                                                        .is_wanted = false,
+                                                        .lock_file = dir_ + "/feed.lock",
+                                                        .policy = {.grace_us = 50'000},
+                                                        .poll_us = 20'000});
   }
   /// "observed 5-9 why", of the rows from `from` on.
   std::vector<std::string> stated(size_t from) {
@@ -286,16 +296,118 @@ TEST_F(BackfillTest, WhatWasSettledAndIsReturnedAfterAllIsTaken) {
 }
 
 TEST_F(BackfillTest, WhatALifeTookBetweenItsStatementsIsStatedByTheNext) {
-  Ingest ingest(*log_, *log_);
+  Ingest ingest(*log_, *log_, as_feed());
   take(ingest, 1, 9);
   take(ingest, 11, 20);
   say(ingest, CoverageStatus::kObserved, 3, 5);
   say(ingest, CoverageStatus::kOpen, 10, 10, "not received");
   say(ingest, CoverageStatus::kNotIssued, 15, 15, "and it came after all");
   const auto life = next_life(ingest);
-  EXPECT_TRUE(soon([&] { return stated(3).size() >= 2; }));
+  EXPECT_TRUE(soon([&] { return stated(3).size() >= 4; }));
   life->stop();
-  EXPECT_THAT(stated(3), testing::ElementsAre("observed 6-9 ", "observed 11-20 "));
+  EXPECT_THAT(stated(3),
+              testing::UnorderedElementsAre("observed 1-2 ", "observed 6-9 ", "observed 11-20 ", "open 10-10 binance.backfill is off"));
+}
+
+TEST_F(BackfillTest, WhatAnEarlierLifeTookBeforeItsFirstStatementIsStatedWithItsTimes) {
+  Ingest feed(*log_, *log_, as_feed());
+  take(feed, 1, 9);
+  const auto life = next_life(feed);
+  EXPECT_TRUE(soon([&] { return !stated(0).empty(); }));
+  life->stop();
+  ASSERT_THAT(stated(0), testing::ElementsAre("observed 1-9 "));
+  const Coverage row = records<Coverage>(kCoverage, decode_coverage).front();
+  EXPECT_EQ(row.timestamp.us, 1 * kUsPerSecond);
+  EXPECT_EQ(row.end_timestamp.us, 9 * kUsPerSecond);
+}
+
+TEST_F(BackfillTest, WhatLiesBetweenALoadedFileAndTheFeedIsNotSpokenOf) {
+  Ingest file(*log_, *log_);
+  Ingest feed(*log_, *log_, as_feed());
+  take(file, 1, 9);
+  take(feed, 500, 520);
+  take(file, 900'000, 900'009);
+  take(feed, 530, 540);
+  const auto life = next_life(feed);
+  EXPECT_TRUE(soon([&] { return stated(0).size() >= 4; }));
+  EXPECT_EQ(life->status().missing, 9);
+  life->stop();
+  EXPECT_THAT(stated(0), testing::UnorderedElementsAre("observed 500-520 ", "observed 530-540 ", "open 521-529 not received",
+                                                       "open 521-529 binance.backfill is off"));
+}
+
+TEST_F(BackfillTest, WhatAFileBringsIntoAGapIsBackfilledWithItsTimes) {
+  Ingest file(*log_, *log_);
+  Ingest feed(*log_, *log_, as_feed());
+  take(feed, 1, 9);
+  take(feed, 30, 39);
+  const auto life = next_life(feed);
+  ASSERT_TRUE(soon([&] { return stated(0).size() >= 4; }));
+  take(file, 5, 24);
+  EXPECT_TRUE(soon([&] { return stated(0).size() >= 5; }));
+  EXPECT_TRUE(soon([&] { return life->status().missing == 5; }));
+  life->stop();
+  ASSERT_THAT(stated(4), testing::ElementsAre("backfilled 10-24 loaded from a file"));
+  const Coverage row = records<Coverage>(kCoverage, decode_coverage).back();
+  EXPECT_EQ(row.timestamp.us, 10 * kUsPerSecond);
+  EXPECT_EQ(row.end_timestamp.us, 24 * kUsPerSecond);
+  const auto again = next_life(feed);
+  take(feed, 40, 40);
+  again->received("binance", "BTCUSDT", {40, 40}, {40 * kUsPerSecond}, {40 * kUsPerSecond});
+  ASSERT_TRUE(soon([&] { return stated(5).size() >= 1; }));
+  again->stop();
+  EXPECT_THAT(stated(5), testing::ElementsAre("observed 40-40 ")) << "and nothing anew";
+}
+
+TEST_F(BackfillTest, WhatAFileBroughtWhileNoFeedRanIsBackfilledByTheNextLife) {
+  Ingest file(*log_, *log_);
+  Ingest feed(*log_, *log_, as_feed());
+  take(feed, 1, 9);
+  take(feed, 30, 39);
+  next_life(feed)->stop();
+  ASSERT_TRUE(feed.flush());
+  const size_t said = stated(0).size();
+  take(file, 10, 29);
+  const auto life = next_life(feed);
+  EXPECT_TRUE(soon([&] { return stated(said).size() >= 1; }));
+  life->stop();
+  EXPECT_THAT(stated(said), testing::ElementsAre("backfilled 10-29 loaded from a file"));
+}
+
+TEST_F(BackfillTest, WhatAnotherProcessThatLivesTookIsItsOwnToState) {
+  Ingest feed(*log_, *log_, as_feed());
+  auto first = next_life(feed);
+  ASSERT_TRUE(soon([&] { return std::filesystem::exists(dir_ + "/feed.lock"); }));
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));  // a few polls: it holds its sources
+  take(feed, 1, 9);
+  Ingest other(*log_, *log_, as_feed());
+  auto second = next_life(other);
+  take(other, 8, 12);
+  second->received("binance", "BTCUSDT", {8, 12}, {8 * kUsPerSecond}, {12 * kUsPerSecond});
+  EXPECT_TRUE(soon([&] { return stated(0).size() >= 1; }));
+  second->stop();
+  EXPECT_THAT(stated(0), testing::ElementsAre("observed 8-12 "));
+  first.reset();
+  const auto third = next_life(other);
+  EXPECT_TRUE(soon([&] { return stated(1).size() >= 1; }));
+  third->stop();
+  EXPECT_THAT(stated(1), testing::ElementsAre("observed 1-7 "));
+}
+
+TEST_F(BackfillTest, InALogFromBeforeFeedsHadAPositionStatementsSayWhatTheyTook) {
+  Ingest before(*log_, *log_);
+  take(before, 1, 5);  // a file's
+  take(before, 100, 120);
+  say(before, CoverageStatus::kOpen, 6, 99, "too many");  // as it was stated then
+  say(before, CoverageStatus::kObserved, 100, 110);
+  Ingest feed(*log_, *log_, as_feed());
+  take(feed, 130, 131);
+  const auto life = next_life(feed);
+  EXPECT_TRUE(soon([&] { return stated(2).size() >= 4; }));
+  EXPECT_EQ(life->status().missing, 9);
+  life->stop();
+  EXPECT_THAT(stated(2), testing::UnorderedElementsAre("observed 130-131 ", "backfilled 111-120 loaded from a file",
+                                                       "open 121-129 not received", "open 121-129 binance.backfill is off"));
 }
 
 TEST_F(BackfillTest, WhatALifeTookAndHadNoTimeToStateIsStatedByTheNext) {
@@ -304,7 +416,7 @@ TEST_F(BackfillTest, WhatALifeTookAndHadNoTimeToStateIsStatedByTheNext) {
   let_trade(50);
   stop_feed();
   {
-    Ingest dying(*log_, *log_);  // takes three more, and ends without a word
+    Ingest dying(*log_, *log_, as_feed());  // takes three more, and ends without a word
     const int64_t next = *position("binance/BTCUSDT/trades").last() + 1;
     for (int64_t id = next; id < next + 3; ++id) {
       Trade trade = records<Trade>(kTrades, decode_trade).back();

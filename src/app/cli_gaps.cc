@@ -25,7 +25,8 @@ struct Tally {
   std::array<int64_t, kCoverageStatusCount> events{};  // sequence numbers, by status
   int64_t gaps = 0;                                    // ranges that are open or lost
   int64_t unstated = 0;                                // sequence numbers between the first and the last that nothing was said of
-  int64_t silently_missing = 0;                        // of those and of later ones: neither taken nor settled
+  int64_t silently_missing = 0;                        // of those and of later ones that the feed took: neither taken nor settled
+  int64_t newer = 0;                                   // later ones that the feed took
   std::optional<CoverageRange> span;                   // from the first to the last, and from the earliest to the latest time
 
   [[nodiscard]] int64_t of(CoverageStatus status) const { return events[static_cast<size_t>(status)]; }
@@ -51,15 +52,23 @@ Tally tally_of(const std::vector<CoverageRange>& ranges, const CoverageWindow& w
   return tally;
 }
 
-/// What the log's positions have of a source: taken, or known not to come.
-Result<SequenceRanges> accounted(const Log& log, const CoverageSource& source) {
+/// What the log's positions have of a source.
+struct Accounted {
+  SequenceRanges all;  // taken, or known not to come
+  SequenceRanges by_feed;  // of those, what a feed took
+};
+
+Result<Accounted> accounted(const Log& log, const CoverageSource& source) {
   K2_TRY(const Channel channel, parse_channel(source.channel));
-  K2_TRY(const auto positions,
-         log.positions({event_source(source.exchange, source.symbol, channel), settled_source(source.exchange, source.symbol, channel)}));
-  K2_TRY(SequenceRanges all, SequenceRanges::parse(positions[0].value));
+  std::vector<std::string> names;
+  for (const auto& name_of : {event_source, settled_source, feed_source}) names.push_back(name_of(source.exchange, source.symbol, channel));
+  K2_TRY(const auto positions, log.positions(names));
+  Accounted accounted;
+  K2_TRY(accounted.all, SequenceRanges::parse(positions[0].value));
   K2_TRY(const SequenceRanges settled, SequenceRanges::parse(positions[1].value));
-  all.insert(settled);
-  return all;
+  K2_TRY(accounted.by_feed, SequenceRanges::parse(positions[2].value));
+  accounted.all.insert(settled);
+  return accounted;
 }
 
 /// How many of first..last are not in `ranges`.
@@ -70,15 +79,23 @@ int64_t absent(const SequenceRanges& ranges, int64_t first, int64_t last) {
 }
 
 /// A program that was killed, or stopped as soon as it saw a hole, has not stated it; the positions show it all the same.
-int64_t silently_missing(const std::vector<CoverageRange>& stated, const SequenceRanges& accounted, const Tally& tally) {
+int64_t silently_missing(const std::vector<CoverageRange>& stated, const Accounted& known, const Tally& tally) {
   int64_t count = 0;
   int64_t next = tally.span->first;
   for (const CoverageRange& range : stated) {
     if (range.first < tally.span->first) continue;
-    count += absent(accounted, next, range.first - 1);
+    count += absent(known.all, next, range.first - 1);
     next = range.last + 1;
   }
-  return count + absent(accounted, next, accounted.last().value_or(next - 1));
+  return count + absent(known.all, next, known.by_feed.last().value_or(next - 1));
+}
+
+/// What the feed took behind the last statement.
+int64_t newer(const Accounted& known, const Tally& tally) {
+  int64_t count = 0;
+  for (const SequenceRanges::Range& part : known.by_feed.overlap({tally.span->last + 1, known.by_feed.last().value_or(0)}))
+    count += part.last - part.first + 1;
+  return count;
 }
 
 /// "binance BTCUSDT trades: complete, 12,345 from 553,287,559 to 553,299,903, ..."
@@ -86,7 +103,8 @@ std::string summary(const CoverageSource& source, const Tally& tally) {
   const int64_t missing = tally.of(CoverageStatus::kOpen) + tally.of(CoverageStatus::kLost);
   std::string text = source.exchange + " " + source.symbol + " " + source.channel + ": ";
   if (missing > 0) text += with_commas(missing) + " missing in " + with_commas(tally.gaps) + (tally.gaps == 1 ? " gap" : " gaps");
-  else if (tally.silently_missing == 0) text += tally.unstated > 0 ? "no gap known" : "complete";
+  else if (tally.silently_missing == 0)
+    text += tally.unstated > 0 ? "no gap known" : (tally.newer > 0 ? "complete as far as stated" : "complete");
   if (tally.silently_missing > 0) text += (missing > 0 ? ", " : "") + with_commas(tally.silently_missing) + " missing and not stated yet";
   text += ", ids " + std::to_string(tally.span->first) + " to " + std::to_string(tally.span->last) + ", from " +
           format_rfc3339(tally.span->timestamp) + " to " + format_rfc3339(tally.span->end_timestamp) + ":";
@@ -98,6 +116,7 @@ std::string summary(const CoverageSource& source, const Tally& tally) {
                     ? "not issued"
                     : std::string(coverage_status_name(static_cast<CoverageStatus>(i))));
   if (tally.unstated > 0) parts += ", " + with_commas(tally.unstated) + " of which nothing was stated";
+  if (tally.newer > 0) parts += "; " + with_commas(tally.newer) + " newer trades are in the log, of which nothing is stated yet";
   return text + parts;
 }
 
@@ -123,8 +142,9 @@ Result<int> run_gaps(const CommandContext& context, const GapsFlags& flags) {
     Tally tally = tally_of(*ranges, window);
     if (!tally.span) continue;
     if (source.channel == channel_name(Channel::kTrades) && flags.read_token.empty()) {
-      K2_TRY(const SequenceRanges known, accounted(*sources.log, source));
+      K2_TRY(const Accounted known, accounted(*sources.log, source));
       tally.silently_missing = silently_missing(*ranges, known, tally);
+      tally.newer = newer(known, tally);
     }
     say(context, summary(source, tally));
     is_partial = is_partial || tally.gaps > 0 || tally.silently_missing > 0;

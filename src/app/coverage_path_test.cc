@@ -27,7 +27,9 @@ class CoveragePathTest : public testing::Test {
     log_ = LocalLog::open(dir_ + "/log.db").value();
     ASSERT_TRUE(Lake::init({.data_dir = dir_}));
     lake_ = Lake::open({.data_dir = dir_}).value();
-    ingest_ = std::make_unique<Ingest>(*log_, *log_);
+    Ingest::Options options;
+    options.origin = Ingest::Origin::kFeed;
+    ingest_ = std::make_unique<Ingest>(*log_, *log_, options);
   }
   void TearDown() override {
     ingest_.reset();
@@ -39,9 +41,15 @@ class CoveragePathTest : public testing::Test {
   /// Trade n happens n seconds after the morning.
   static TimestampUs second(int64_t n) { return {1'610'064'000'000'000 + n * kUsPerSecond}; }
 
-  void take(int64_t first, int64_t last) {
+  void take(int64_t first, int64_t last) { put(*ingest_, first, last); }
+  void load(int64_t first, int64_t last) {
+    Ingest file(*log_, *log_);
+    put(file, first, last);
+    ASSERT_TRUE(file.flush());
+  }
+  static void put(Ingest& ingest, int64_t first, int64_t last) {
     for (int64_t id = first; id <= last; ++id) {
-      ASSERT_TRUE(ingest_->put(test::binance_trade(id, second(id))));
+      ASSERT_TRUE(ingest.put(test::binance_trade(id, second(id))));
     }
   }
   void say(CoverageStatus status, int64_t first, int64_t last, std::string reason = "") {
@@ -182,8 +190,21 @@ TEST_F(CoveragePathTest, AQueryCanSayWhetherItIsComplete) {
   EXPECT_THAT(unknown.talk, HasSubstr("known until 2021-01-08T00:01:30"));
 }
 
+TEST_F(CoveragePathTest, GapsSaysHowFarStatementsReach) {
+  load(1, 9);
+  take(500, 520);
+  say(CoverageStatus::kObserved, 500, 520);
+  take(521, 1'600);
+  load(9'000'000, 9'000'009);
+  ASSERT_TRUE(ingest_->flush());
+  const Ran ran = k2({"gaps", "-o", "csv"});
+  EXPECT_EQ(ran.exit_code, kExitOk) << ran.talk;
+  EXPECT_THAT(ran.talk, HasSubstr("complete as far as stated, ids 500 to 520,"));
+  EXPECT_THAT(ran.talk, HasSubstr("; 1,080 newer trades are in the log, of which nothing is stated yet"));
+}
+
 TEST_F(CoveragePathTest, WhatWasLoadedFromFilesHasNoCoverage) {
-  take(1, 50);
+  load(1, 50);
   archive();
   EXPECT_EQ(complete(20, 40), std::nullopt);
   const Ran ran = k2({"gaps", "-o", "ndjson"});

@@ -92,6 +92,7 @@ Backfill::Options backfill_options(const BinanceConfig& config, const BinanceSou
   Backfill::Options options;
   options.policy = source.gap_policy;
   options.poll_us = source.gap_poll_us;
+  options.lock_file = source.lock_file;
   options.symbols = config.symbols;
   options.rest_endpoints = config.rest_endpoints;
   options.http.trust = trust;
@@ -109,19 +110,25 @@ Backfill::Options backfill_options(const BinanceConfig& config, const BinanceSou
 class FrameIngest final : public FrameSink {
  public:
   FrameIngest(Ingest& ingest, std::shared_ptr<const InstrumentTable> instruments, std::function<void()> on_failure)
-      : ingest_(ingest), instruments_(std::move(instruments)), on_failure_(std::move(on_failure)), next_letter_(random_bits()) {}
+      : ingest_(ingest), instruments_(std::move(instruments)), on_failure_(std::move(on_failure)), next_letter_(random_bits()) {
+    for (const std::string_view exchange : {kBinanceExchange, kBinanceUsExchange}) quote_outages_of(exchange);  // shown from the start
+  }
 
-  /// What the log has of these symbols already; before the first frame. A log that is away says nothing.
+  /// What feeds took of these symbols already (a file's ids say nothing of how the venue counts today); before the first frame. A log that is
+  /// away says nothing.
   void learn_numbering(const Log& log, const std::vector<std::string>& symbols) {
-    std::vector<std::string> sources;
+    std::vector<std::string> watched, sources;
     for (const std::string& symbol : symbols)
       for (const std::string_view exchange : {kBinanceExchange, kBinanceUsExchange})
-        for (const Channel channel : {Channel::kTrades, Channel::kQuotes}) sources.push_back(event_source(exchange, symbol, channel));
+        for (const Channel channel : {Channel::kTrades, Channel::kQuotes}) {
+          watched.push_back(event_source(exchange, symbol, channel));
+          sources.push_back(channel == Channel::kTrades ? feed_source(exchange, symbol, channel) : watched.back());
+        }
     const auto positions = log.positions(sources);
     if (!positions) return;
     const TimestampUs now = system_clock().now();
     for (size_t i = 0; i < sources.size(); ++i)
-      if (const auto highest = highest_taken((*positions)[i].value)) numbering_.source(sources[i]).seed(*highest, now);
+      if (const auto highest = highest_taken((*positions)[i].value)) numbering_.source(watched[i]).seed(*highest, now);
   }
 
   /// Who is told of each stretch received; before the first frame, and outlives the last.

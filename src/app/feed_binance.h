@@ -23,6 +23,7 @@ class BinanceSource {
     const Log* log = nullptr;                // ingest's, for the gaps; outlives the source. Without it none are looked for.
     GapPolicy gap_policy;                    // but for what the configuration says
     int64_t gap_poll_us = 1'000'000;
+    std::string lock_file;                   // Backfill's
     TlsTrust trust;                          // beside the configured ca_file
     std::function<void()>
         on_failure;  // ingest has failed for good, or all endpoints have; called at most once, from a connection's or the feed's thread

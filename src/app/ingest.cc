@@ -50,12 +50,15 @@ struct Source {
   Carries carries = Carries::kTrades;
   Taken::Kind kind = Taken::Kind::kSequences;
 
+  Source* by_feed = nullptr;  // of trades that a feed puts: the source that lists what feeds took; it has no records of its own
+
   std::optional<ShedQuotes> shed;
 
   bool loaded = false;  // version and taken are what the log has, as far as we know
   int64_t version = 0;
   std::optional<Taken> taken;
   std::optional<Taken> working;  // taken and what the batch in hand adds
+  bool is_changed = false;  // it adds something
 
   [[nodiscard]] bool is_event() const { return carries == Carries::kTrades || carries == Carries::kQuotes; }
 };
@@ -105,8 +108,11 @@ IngestMetrics& ingest_metrics() {
 
 std::vector<Source*> sources_of(const Pending& batch) {
   std::vector<Source*> touched;
-  for (const Item& item : batch.items)
-    if (touched.empty() || touched.back() != item.source) touched.push_back(item.source);
+  for (const Item& item : batch.items) {
+    if (!touched.empty() && (touched.back() == item.source || touched.back() == item.source->by_feed)) continue;
+    touched.push_back(item.source);
+    if (item.source->by_feed != nullptr) touched.push_back(item.source->by_feed);
+  }
   std::ranges::sort(touched);
   touched.erase(std::ranges::unique(touched).begin(), touched.end());
   return touched;
@@ -207,6 +213,10 @@ Result<Source*> Ingest::Impl::source_of(std::string name, std::string_view key, 
     source.schema_id = schema_id;
     source.carries = carries;
     source.kind = kind;
+    if (options.origin == Origin::kFeed && carries == Carries::kTrades) {
+      source.by_feed = &sources.emplace_back();
+      source.by_feed->name = "feed/" + source.name;
+    }
     place->second = &source;
   }
   return place->second;
@@ -387,14 +397,15 @@ Plan Ingest::Impl::make_plan(const Pending& batch, const std::vector<Source*>& t
   for (Source* source : touched) source->working = source->taken->next_batch();
   for (const Item& item : batch.items) {
     Source& source = *item.source;
+    if (source.by_feed != nullptr && source.by_feed->working->insert(item.key)) source.by_feed->is_changed = true;
     if (!source.working->insert(item.key, item.key_last)) continue;
+    source.is_changed = true;
     plan.records.push_back({source.topic, source.key, std::string_view(batch.bytes).substr(item.offset, item.size), item.timestamp});
     if (source.is_event()) ++plan.events;
     else if (source.carries == Carries::kDeadLetters) ++plan.dead_letters;
-    if (plan.sources.empty() || plan.sources.back() != &source) plan.sources.push_back(&source);
   }
-  std::ranges::sort(plan.sources);
-  plan.sources.erase(std::ranges::unique(plan.sources).begin(), plan.sources.end());
+  for (Source* source : touched)
+    if (std::exchange(source->is_changed, false)) plan.sources.push_back(source);
   for (const Source* source : plan.sources) plan.updates.push_back({source->name, source->version, source->working->to_string()});
   return plan;
 }
@@ -480,7 +491,7 @@ Status Ingest::Impl::try_write(const Pending& batch, const std::vector<Source*>&
   }
   K2_RETURN_IF_ERROR(load_positions(touched));
   Plan plan = make_plan(batch, touched);
-  if (plan.records.empty()) {
+  if (plan.updates.empty()) {
     adopt(plan, batch);
     return {};
   }

@@ -6,6 +6,7 @@
 // filtered against them. State moves only with a proven append.
 //
 //   source of an event         "<exchange>/<symbol>/<channel>"          position: SequenceRanges
+//   of a feed's trade as well  "feed/<exchange>/<symbol>/trades"        position: SequenceRanges, of those that feeds put, also where the log had them
 //   source of a dead letter    "dead_letter/<kind>/<name>"              position: hashes (app/taken.h)
 //   source of a coverage row   "settled/<exchange>/<symbol>/<channel>"  position: SequenceRanges, for rows that say not issued or lost;
 //                              "coverage/<exchange>/<symbol>/<channel>" position: hashes, for all others
@@ -52,9 +53,11 @@ enum class Numbering : uint8_t {
 class Ingest {
  public:
   enum class WhenFull : uint8_t { kWait, kShed };
+  enum class Origin : uint8_t { kFile, kFeed };
 
   struct Options {
     WhenFull when_full = WhenFull::kWait;
+    Origin origin = Origin::kFile;  // kFeed: trades are noted in the feed's own position as well (docs/decisions/0016)
     size_t queue_bytes_max = 64 << 20;  // kShed: of encoded records that wait
     CircuitBreaker::Policy breaker = {};
     size_t records_max = 16'384;

@@ -346,6 +346,31 @@ TEST_F(IngestTest, AStatementIsMadeOnceWhateverBecomesOfItsAppend) {
 
 // A log that is away for long: quotes are left out before trades, no more is kept than the queue may hold, nothing blocks, and the log's
 // return brings what was kept and a row for the quotes.
+TEST_F(IngestTest, WhatAFeedTookIsKeptBesideWhatTheLogHas) {
+  Ingest::Options options;
+  options.origin = Ingest::Origin::kFeed;
+  const auto put = [](Ingest& ingest, int64_t first, int64_t last) {
+    for (int64_t id = first; id <= last; ++id) {
+      ASSERT_TRUE(ingest.put(test::binance_trade(id)));
+    }
+    ASSERT_TRUE(ingest.flush());
+  };
+  Ingest file(log_, schemas_);
+  put(file, 1, 5);
+  EXPECT_EQ(log_.position("feed/binance/BTCUSDT/trades").version, 0);
+  Ingest feed(log_, schemas_, options);
+  put(feed, 10, 12);
+  put(file, 11, 14);
+  put(feed, 14, 15);  // 14 is there already: the feed has seen it all the same
+  log_.fault = [](int append) { return append % 2 == 1 ? FakeLog::Fault::kLostAfter : FakeLog::Fault::kNone; };
+  put(feed, 5, 5);
+  put(feed, 13, 13);
+  EXPECT_EQ(log_.position("binance/BTCUSDT/trades").value, "1-5,10-15");
+  EXPECT_EQ(log_.position("feed/binance/BTCUSDT/trades").value, "5,10-15");
+  EXPECT_EQ(log_.values["market.crypto.trades.binance"].size(), 11u);
+  EXPECT_EQ(feed.counts().events_duplicate, 3);
+}
+
 TEST_F(IngestTest, ALiveFeedLeavesOutQuotesThenTrades) {
   std::atomic<bool> away = true;
   log_.fault = [&](int) { return away ? FakeLog::Fault::kUnavailable : FakeLog::Fault::kNone; };

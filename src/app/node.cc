@@ -88,8 +88,13 @@ Status Node::Impl::start() {
     Ingest::Options ingest_options;
     ingest_options.retry_for_us = kForeverUs;
     ingest_options.when_full = Ingest::WhenFull::kShed;  // a socket that is not read is cut off by its venue
+    ingest_options.origin = Ingest::Origin::kFeed;
     ingest = std::make_unique<Ingest>(*log, *log, ingest_options);
-    K2_TRY(feed, BinanceSource::start(config, *ingest, {.log = log.get(), .trust = options.trust, .on_failure = options.on_failure}));
+    K2_TRY(feed, BinanceSource::start(config, *ingest,
+                                      {.log = log.get(),
+                                       .lock_file = below_data_dir(config, "feed.lock"),
+                                       .trust = options.trust,
+                                       .on_failure = options.on_failure}));
   }
   is_complete = true;
   return {};

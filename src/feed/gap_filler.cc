@@ -12,15 +12,16 @@ using Range = SequenceRanges::Range;
 constexpr int64_t kMinuteUs = 60'000'000;
 constexpr const char* kUnreadableReason = "the venue's row could not be read; it is in the dead letters";
 
-/// What lies between the first and the last taken id and is neither taken nor settled: the newest `holes_max`, in order.
-std::vector<Range> holes_of(const SequenceRanges& taken, const SequenceRanges& settled, size_t holes_max) {
+/// What lies between the first and the last id that feeds took and is neither taken nor settled: the newest `holes_max`, in order.
+std::vector<Range> holes_of(const GapPositions& log, size_t holes_max) {
   std::vector<Range> holes;
-  const std::vector<Range>& ranges = taken.ranges();
+  if (log.by_feed.empty()) return holes;
+  const std::vector<Range> ranges = log.taken.overlap({log.by_feed.ranges().front().first, *log.by_feed.last()});
   for (size_t i = ranges.size(); i-- > 1 && holes.size() < holes_max;) {
     const size_t begin = holes.size();
     int64_t at = ranges[i - 1].last + 1;
     const int64_t last = ranges[i].first - 1;
-    for (const Range& gone : settled.overlap({at, last})) {
+    for (const Range& gone : log.settled.overlap({at, last})) {
       if (at < gone.first) holes.push_back({at, gone.first - 1});
       at = gone.last + 1;
     }
@@ -66,16 +67,16 @@ std::vector<GapEvent> GapFiller::take_events() { return std::exchange(events_, {
 
 // --- What the log has -----------------------------------------------------------------------------------------------------------------
 
-void GapFiller::observe(size_t source_index, SequenceRanges taken_now, SequenceRanges settled_now, int64_t now_us) {
+void GapFiller::observe(size_t source_index, GapPositions positions, int64_t now_us) {
   Source& source = sources_[source_index];
   source.is_observed = true;
-  source.taken = std::move(taken_now);
-  source.settled = std::move(settled_now);
-  const SequenceRanges& taken = source.taken;
-  if (source.tail.is_wanted && source.tail.arrived_id && taken.last() && *taken.last() >= *source.tail.arrived_id) source.tail = {};
+  source.log = std::move(positions);
+  const SequenceRanges& taken = source.log.taken;
+  const auto fed_to = source.log.by_feed.last();
+  if (source.tail.is_wanted && source.tail.arrived_id && fed_to && *fed_to >= *source.tail.arrived_id) source.tail = {};
 
   Pieces kept;
-  const std::vector<Range> holes = holes_of(taken, source.settled, policy_.holes_max);
+  const std::vector<Range> holes = holes_of(source.log, policy_.holes_max);
   auto piece = source.pieces.begin();
   for (const Range& hole : holes) {
     const bool is_too_large = hole.last - hole.first >= policy_.trades_max;
@@ -124,14 +125,14 @@ void GapFiller::tell_returned(size_t index) {
   Source& source = sources_[index];
   if (source.returned.empty()) return;
   for (const Range& returned : source.returned.ranges())
-    for (const Range& part : source.taken.overlap(returned)) tell(GapEventKind::kBackfilled, index, part.first, part.last);
-  source.returned = source.returned.without(source.taken);
+    for (const Range& part : source.log.taken.overlap(returned)) tell(GapEventKind::kBackfilled, index, part.first, part.last);
+  source.returned = source.returned.without(source.log.taken);
 }
 
 void GapFiller::check_tail(size_t source, int64_t now_us) {
   Tail& tail = sources_[source].tail;
   // The feed's first trade may be told before its line is. One that the log has belongs to an earlier line.
-  const auto last = sources_[source].taken.last();
+  const auto last = sources_[source].log.by_feed.last();
   const auto pending = tail.arrived_id && (!last || *tail.arrived_id > *last) ? tail.arrived_id : std::nullopt;
   tail = {.is_wanted = true, .due_us = now_us + policy_.grace_us, .arrived_id = pending};
 }
@@ -190,7 +191,7 @@ GapAction GapFiller::next(int64_t now_us) {
 /// The request that this source needs most, or when it will need one.
 std::optional<GapRequest> GapFiller::choose(size_t index, int64_t now_us, int64_t& due_us) const {
   const Source& source = sources_[index];
-  const bool has_tail = source.tail.is_wanted && source.is_observed && source.taken.last();
+  const bool has_tail = source.tail.is_wanted && source.is_observed && source.log.by_feed.last();
   if (has_tail) due_us = source.tail.due_us;
   const bool is_tail_due = has_tail && due_us <= now_us;
   auto newest = source.pieces.rbegin();
@@ -205,7 +206,7 @@ std::optional<GapRequest> GapFiller::choose(size_t index, int64_t now_us, int64_
   int64_t first = newest->first;
   for (auto older = std::next(newest); older != source.pieces.rend() && last - older->first + 3 <= policy_.limit; ++older)
     if (older->second.due_us <= now_us) first = older->first;
-  const auto anchor = last_taken_below(source.taken, first);
+  const auto anchor = last_taken_below(source.log.taken, first);
   const int64_t from = anchor && first - *anchor <= policy_.limit / 2 ? *anchor : first;
   const int64_t rows = std::min<int64_t>(policy_.limit, last + 1 - from + 1);
   return GapRequest{.source = index, .from_id = from, .limit = static_cast<int>(rows), .wanted = {first, last}};
@@ -213,7 +214,7 @@ std::optional<GapRequest> GapFiller::choose(size_t index, int64_t now_us, int64_
 
 GapRequest GapFiller::tail_request(size_t index) const {
   const Source& source = sources_[index];
-  const int64_t from = std::max(*source.taken.last() + 1, source.tail.next_id);
+  const int64_t from = std::max(*source.log.by_feed.last() + 1, source.tail.next_id);
   return {.source = index, .from_id = from, .limit = policy_.limit, .wanted = {from, INT64_MAX}, .is_tail = true};
 }
 
@@ -261,7 +262,7 @@ void GapFiller::answer_tail(const GapAnswer& answer, int64_t now_us) {
     if (!has_id(answer.unreadable, id)) {
       source.returned.insert(id);
       newest = id;
-    } else if (!source.settled.contains(id)) {
+    } else if (!source.log.settled.contains(id)) {
       tell(GapEventKind::kUnreadable, asked_->source, id, id, kUnreadableReason);
     }
   }
@@ -291,8 +292,9 @@ GapFiller::Evidence GapFiller::weigh(const Source& source, const GapAnswer& answ
   evidence.first = answer.ids.empty() ? asked_->from_id : answer.ids.front();
   evidence.last = answer.ids.empty() ? asked_->from_id - 1 : answer.ids.back();
   int64_t expected = 0;
-  for (const Range& range : source.taken.overlap({evidence.first, evidence.last})) expected += range.last - range.first + 1;
-  evidence.is_whole = expected == std::ranges::count_if(answer.ids, [&](int64_t id) { return source.taken.contains(id); });
+  const SequenceRanges& sent = source.log.by_feed;  // a file's ids prove nothing against the venue
+  for (const Range& range : sent.overlap({evidence.first, evidence.last})) expected += range.last - range.first + 1;
+  evidence.is_whole = expected == std::ranges::count_if(answer.ids, [&](int64_t id) { return sent.contains(id); });
   return evidence;
 }
 
@@ -301,7 +303,7 @@ void GapFiller::answer_holes(const GapAnswer& answer, int64_t now_us) {
   const Evidence evidence = weigh(source, answer);
   const int64_t known_to = std::min(evidence.last, asked_->wanted.last);
   for (const int64_t id : answer.ids)
-    if (id >= asked_->wanted.first && id <= known_to && source.settled.contains(id) && !source.taken.contains(id) &&
+    if (id >= asked_->wanted.first && id <= known_to && source.log.settled.contains(id) && !source.log.taken.contains(id) &&
         !has_id(answer.unreadable, id))
       source.returned.insert(id);
   Pieces judged;

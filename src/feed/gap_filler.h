@@ -9,6 +9,8 @@
 //                                                  '-> beyond the venue's newest id -> open; asked again, ever less often
 //
 // What was settled and is in an answer after all is handed over like the rest, and told as kBackfilled when the log has it.
+// Holes are looked for between the first and the last id that feeds took (docs/decisions/0016): the log may have other ids, of files, and what
+// lies between those and the feed's is nobody's loss.
 //
 // Order: sources take turns; within one the newest hole comes first. What people look at is the last minutes, and REST keeps old trades, so that
 // an old hole can wait and a new one is what hurts. Holes that lie within one answer's reach are asked for together.
@@ -100,6 +102,13 @@ enum class GapFailure : uint8_t {
   kRefused,  // 400, 404: this request, whoever asks
 };
 
+/// What the log's positions list of a source: sequence numbers taken, those of them that feeds took, and those that will not come.
+struct GapPositions {
+  SequenceRanges taken{};
+  SequenceRanges by_feed{};
+  SequenceRanges settled{};
+};
+
 struct GapTotals {
   int64_t open = 0;  // holes that were opened and are not closed
   int64_t missing = 0;  // their ids
@@ -119,7 +128,7 @@ class GapFiller {
   /// stays open (too large, stuck).
   void adopt(size_t source, const SequenceRanges::Range& open, bool is_told, int64_t now_us);
   /// What the log has of it now.
-  void observe(size_t source, SequenceRanges taken, SequenceRanges settled, int64_t now_us);
+  void observe(size_t source, GapPositions positions, int64_t now_us);
 
   /// A line came up: what happened while there was none may be more than a hole shows.
   void check_tail(size_t source, int64_t now_us);
@@ -140,8 +149,7 @@ class GapFiller {
   [[nodiscard]] GapTotals totals(std::string_view exchange) const;
   [[nodiscard]] GapTotals totals_of(size_t source) const;
   /// What observe() was told last.
-  [[nodiscard]] const SequenceRanges& taken(size_t source) const { return sources_[source].taken; }
-  [[nodiscard]] const SequenceRanges& settled(size_t source) const { return sources_[source].settled; }
+  [[nodiscard]] const GapPositions& observed(size_t source) const { return sources_[source].log; }
   /// Weight spent on that exchange in the last minute.
   [[nodiscard]] int64_t weight_spent(std::string_view exchange, int64_t now_us) const;
 
@@ -178,8 +186,7 @@ class GapFiller {
     std::string symbol;
     size_t venue = 0;
     bool is_observed = false;
-    SequenceRanges taken{};
-    SequenceRanges settled{};
+    GapPositions log{};
     Pieces pieces{};
     Tail tail{};
     bool was_tail = false;  // its last request

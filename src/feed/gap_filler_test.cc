@@ -36,7 +36,7 @@ struct OneSource {
     look();
   }
 
-  void look() { filler.observe(0, taken, settled, now); }
+  void look() { filler.observe(0, {taken, taken.without(loaded), settled}, now); }
   std::optional<GapRequest> ask() {
     const GapAction action = filler.next(now);
     if (const auto* request = std::get_if<GapRequest>(&action)) return *request;
@@ -65,6 +65,7 @@ struct OneSource {
   GapFiller filler;
   SequenceRanges taken;
   SequenceRanges settled;
+  SequenceRanges loaded;  // of those taken, from files alone
   int64_t now = 0;
   bool log_takes = true;  // what is handed over
 };
@@ -230,7 +231,7 @@ TEST(GapFiller, TheNewestHoleComesFirst) {
 TEST(GapFiller, SymbolsTakeTurns) {
   GapFiller filler({});
   const SequenceRanges taken = ranges("1-4,100000-100001");
-  for (const char* symbol : {"A", "B", "C"}) filler.observe(filler.add_source("binance", symbol), taken, {}, 0);
+  for (const char* symbol : {"A", "B", "C"}) filler.observe(filler.add_source("binance", symbol), {taken, taken, {}}, 0);
   std::string order;
   for (int i = 0; i < 6; ++i) {
     const auto request = std::get<GapRequest>(filler.next(2 * kSecond));
@@ -272,7 +273,7 @@ TEST(GapFiller, WaitsWhereTheVenueCountsMoreThanWeDid) {
 TEST(GapFiller, HonoursRetryAfterForTheWholeExchangeAndNoOther) {
   GapFiller filler({});
   const SequenceRanges taken = ranges("1-4,8-9");
-  for (const char* exchange : {"binance", "binance", "binance_us"}) filler.observe(filler.add_source(exchange, "A"), taken, {}, 0);
+  for (const char* exchange : {"binance", "binance", "binance_us"}) filler.observe(filler.add_source(exchange, "A"), {taken, taken, {}}, 0);
   ASSERT_EQ(std::get<GapRequest>(filler.next(2 * kSecond)).source, 0u);
   filler.failed(GapFailure::kBanned, "418", 300 * kSecond, 2 * kSecond);
   ASSERT_EQ(std::get<GapRequest>(filler.next(2 * kSecond)).source, 2u);
@@ -422,7 +423,7 @@ TEST(GapFiller, WhatWasStatedAsOpenBeforeARestartIsClosedAfterIt) {
   filler.add_source("binance", "BTCUSDT");
   filler.adopt(0, {5, 7}, false, 0);
   filler.adopt(0, {10, 12}, false, 0);
-  filler.observe(0, ranges("1-9,13"), {}, 0);
+  filler.observe(0, {ranges("1-9,13"), ranges("1-9,13"), {}}, 0);
   (void)filler.next(2 * kSecond);
   EXPECT_THAT(texts(filler.take_events()), ElementsAre("arrived 5-7")) << "10-12 is known to be open";
   EXPECT_EQ(filler.totals("binance").missing, 3);
@@ -434,11 +435,57 @@ TEST(GapFiller, WhatWasStatedAsTooLargeOrStuckBeforeARestartIsNotToldAgain) {
   filler.adopt(0, {5, 204}, true, 0);
   filler.adopt(0, {206, 207}, true, 0);
   filler.adopt(0, {209, 209}, false, 0);
-  filler.observe(0, ranges("1-4,205,208,210"), {}, 0);
+  filler.observe(0, {ranges("1-4,205,208,210"), ranges("1-4,205,208,210"), {}}, 0);
   ASSERT_TRUE(std::holds_alternative<GapRequest>(filler.next(2 * kSecond)));
   filler.failed(GapFailure::kForbidden, "forbidden", 0, 2 * kSecond);
   EXPECT_THAT(texts(filler.take_events()), ElementsAre("stuck 209-209"));
   EXPECT_EQ(filler.totals("binance").missing, 203);
+}
+
+TEST(GapFiller, WhatLiesBetweenAFileAndTheFeedIsNobodysLoss) {
+  OneSource source("");
+  source.loaded = ranges("1-9,15-19,900-910");
+  source.taken = ranges("1-9,15-19,21-40,900-910");
+  source.look();
+  EXPECT_EQ(source.wait_until(), INT64_MAX);
+  source.taken = ranges("1-9,15-19,21-40,43-50,900-910");
+  source.look();
+  EXPECT_EQ(source.ask_and_answer(2 * kSecond, {40, 41, 42, 43}).wanted, (Range{41, 42})) << "that is the feed's own";
+  EXPECT_THAT(source.told(), ElementsAre("opened 41-42", "backfilled 41-42"));
+  EXPECT_EQ(source.wait_until(), INT64_MAX);
+}
+
+TEST(GapFiller, TheTailFollowsTheFeedNotAFileOfHigherIds) {
+  OneSource source("");
+  source.loaded = ranges("30-39");
+  source.taken = ranges("1-9,30-39");
+  source.look();
+  source.filler.check_tail(0, 0);
+  source.filler.arrived(0, 13);
+  source.look();
+  EXPECT_EQ(source.ask_and_answer(2 * kSecond, {}).from_id, 10) << "the log has a higher id, and not 13";
+  source.taken = ranges("1-9,13,30-39");
+  source.look();
+  EXPECT_EQ(source.ask_and_answer(2 * kSecond, {9, 10, 11, 12, 13}).wanted, (Range{10, 12}));
+  EXPECT_EQ(source.wait_until(), INT64_MAX);
+}
+
+TEST(GapFiller, AFilesIdsProveNothingAgainstTheVenue) {
+  OneSource source("");
+  source.loaded = ranges("6");
+  source.taken = ranges("1-4,6,8-9");
+  source.look();
+  source.ask_and_answer(2 * kSecond, {4, 8});
+  source.ask_and_answer(30 * kSecond, {4, 8});
+  EXPECT_THAT(source.told(), ElementsAre("opened 5-5", "opened 7-7", "not_issued 5-5", "not_issued 7-7"));
+}
+
+TEST(GapFiller, WithoutAFeedNothingIsMissing) {
+  OneSource source("");
+  source.loaded = source.taken = ranges("1-4,8-9");
+  source.look();
+  source.filler.check_tail(0, 0);
+  EXPECT_EQ(source.wait_until(), INT64_MAX);
 }
 
 TEST(GapFiller, TracksTheNewestHolesWhereThereAreTooMany) {
@@ -543,7 +590,7 @@ class ModelExchange {
   }
 
   void step() {
-    for (size_t i = 0; i < books_.size(); ++i) filler_->observe(i, books_[i].taken, books_[i].settled, now_);
+    for (size_t i = 0; i < books_.size(); ++i) filler_->observe(i, {books_[i].taken, books_[i].taken, books_[i].settled}, now_);
     const int64_t until = now_ + kSecond;
     while (now_ < until) {
       const GapAction action = filler_->next(now_);

@@ -166,7 +166,7 @@ class Week {
     book.records.push_back(id);
     observe(symbol);
   }
-  void observe(size_t symbol) { filler_->observe(symbol, books_[symbol].taken, books_[symbol].settled, now_); }
+  void observe(size_t symbol) { filler_->observe(symbol, {books_[symbol].taken, books_[symbol].taken, books_[symbol].settled}, now_); }
   void log_returns() {
     is_log_away_ = false;
     for (const auto& [symbol, id] : std::exchange(queue_, {})) take(symbol, id);

@@ -29,4 +29,8 @@ std::string settled_source(std::string_view exchange, std::string_view symbol, C
   return "settled/" + event_source(exchange, symbol, channel);
 }
 
+std::string feed_source(std::string_view exchange, std::string_view symbol, Channel channel) {
+  return "feed/" + event_source(exchange, symbol, channel);
+}
+
 }  // namespace k2

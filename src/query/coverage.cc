@@ -49,6 +49,23 @@ void clear_range(Ranges& ranges, const CoverageRange& statement) {
   }
 }
 
+/// What of `statement` holds beside those of higher rank, ascending.
+std::vector<CoverageRange> parts_that_hold(const Ranges& ranges, const CoverageRange& statement) {
+  std::vector<CoverageRange> parts;
+  CoverageRange rest = statement;
+  auto at = ranges.upper_bound(statement.first);
+  if (at != ranges.begin() && std::prev(at)->second.last >= statement.first) --at;
+  for (; at != ranges.end() && at->first <= statement.last; ++at) {
+    const CoverageRange& better = at->second;
+    if (coverage_rank(better.status) <= coverage_rank(statement.status)) continue;
+    if (rest.first < better.first) parts.push_back(part_before(rest, better));
+    if (rest.last <= better.last) return parts;
+    rest = part_after(rest, better);
+  }
+  parts.push_back(rest);
+  return parts;
+}
+
 /// Joins the range at `at` with the one after it, if they say the same.
 void join_next(Ranges& ranges, Ranges::iterator at) {
   const auto next = std::next(at);
@@ -91,11 +108,19 @@ void CoverageResolver::state(const CoverageSource& source, const CoverageRange& 
   K2_ASSERT(statement.first <= statement.last);
   Source& own = sources_[source];
   own.changed = true;
-  clear_range(own.ranges, statement);
-  const auto [at, added] = own.ranges.emplace(statement.first, statement);
-  K2_ASSERT(added);
-  join_next(own.ranges, at);
-  if (at != own.ranges.begin()) join_next(own.ranges, std::prev(at));
+  for (const CoverageRange& part : parts_that_hold(own.ranges, statement)) {
+    clear_range(own.ranges, part);
+    const auto [at, added] = own.ranges.emplace(part.first, part);
+    K2_ASSERT(added);
+    join_next(own.ranges, at);
+    if (at != own.ranges.begin()) join_next(own.ranges, std::prev(at));
+  }
+}
+
+void CoverageResolver::forget(const CoverageSource& source, int64_t first, int64_t last) {
+  Source& own = sources_[source];
+  own.changed = true;
+  clear_range(own.ranges, {.first = first, .last = last, .status = CoverageStatus::kOpen});
 }
 
 CoverageState CoverageResolver::resolved() {

@@ -1,9 +1,9 @@
 // Coverage resolved: what the statements of market_data.coverage, taken together, say now about each source's sequence numbers.
 // docs/formats/coverage.md.
 //
-// Statements are applied in the log's order, and of two about the same sequence number the later one holds: "open" followed by
-// "backfilled" is a gap that was closed. What is left are disjoint ranges, each under its newest statement; neighbours that say the
-// same are one range.
+// Statements are applied in the log's order. Of two about the same sequence number the one of higher rank holds (market/coverage.h), and of
+// the same rank the later one: "open" followed by "backfilled" is a gap that was closed, and "open" after it changes nothing. What is left are
+// disjoint ranges; neighbours that say the same are one range.
 // Time goes with it as near as known: where a statement about received events cuts a gap, the rest of the gap ends or begins at those
 // events' times. Where it cannot be told which times the rest has, it keeps those of the whole: a gap is never made too narrow.
 // Thread rule: a CoverageResolver one thread at a time; what it gives out is immutable.
@@ -33,7 +33,7 @@ struct CoverageSource {
 
 struct CoverageRange {
   int64_t first = 0;  // inclusive
-  int64_t last = 0;   // inclusive
+  int64_t last = 0;  // inclusive
   TimestampUs timestamp;
   TimestampUs end_timestamp;
   CoverageStatus status = CoverageStatus::kObserved;
@@ -52,6 +52,8 @@ class CoverageResolver {
  public:
   /// The next statement. `statement.first` is at most `statement.last`. Takes a logarithmic search, and the ranges it replaces.
   void state(const CoverageSource& source, const CoverageRange& statement);
+  /// A statement that cannot be understood: nothing is known of first..last from here on, until the next one.
+  void forget(const CoverageSource& source, int64_t first, int64_t last);
 
   /// What holds after all of them. Sources untouched since the last call are shared with what that gave.
   [[nodiscard]] CoverageState resolved();
@@ -73,7 +75,7 @@ struct CoverageGap {
 
 /// Whether all of a source's events of some time are there.
 struct Completeness {
-  std::optional<bool> complete;             // nullopt: unknown
+  std::optional<bool> complete;  // nullopt: unknown
   std::optional<TimestampUs> known_until;  // statements reach from the start asked for without a break to here; nullopt: not even the start
   int64_t gap_count = 0;  // open or lost, that overlap the time asked for
   std::vector<CoverageGap> gaps;  // the first of them, by source and sequence

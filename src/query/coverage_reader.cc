@@ -3,11 +3,23 @@
 #include <arrow/api.h>
 
 #include <algorithm>
+#include <atomic>
 #include <string>
 
+#include "base/logging.h"
 #include "query/batch_column.h"
 
 namespace k2 {
+namespace {
+
+void warn_of_status(const std::string& status) {
+  static std::atomic<bool> has_warned = false;
+  if (!has_warned.exchange(true))
+    log_warning("coverage_status_unknown", {{"status", status}, {"meaning", "of a later program; what it speaks of counts as unknown"}});
+}
+
+}  // namespace
+
 Status apply(const arrow::RecordBatch& batch, CoverageResolver& resolver) {
   const auto& exchanges = column_of<arrow::StringArray>(batch, "exchange");
   const auto& symbols = column_of<arrow::StringArray>(batch, "symbol");
@@ -19,17 +31,22 @@ Status apply(const arrow::RecordBatch& batch, CoverageResolver& resolver) {
   const auto& statuses = column_of<arrow::StringArray>(batch, "status");
   const auto& reasons = column_of<arrow::StringArray>(batch, "reason");
   for (int64_t row = 0; row < batch.num_rows(); ++row) {
-    const auto status = parse_coverage_status(statuses.GetView(row));
-    if (!status || firsts.Value(row) > lasts.Value(row))
+    if (firsts.Value(row) > lasts.Value(row))
       return make_error(ErrorKind::kCorrupt, "coverage: a row of " + symbols.GetString(row) + " from " + std::to_string(firsts.Value(row)) +
                                                  " to " + std::to_string(lasts.Value(row)) + " with status " + statuses.GetString(row));
-    resolver.state({exchanges.GetString(row), symbols.GetString(row), channels.GetString(row)},
-                   {firsts.Value(row),
-                    lasts.Value(row),
-                    {timestamps.Value(row)},
-                    {end_timestamps.Value(row)},
-                    *status,
-                    reasons.IsNull(row) ? std::string() : reasons.GetString(row)});
+    const CoverageSource source{exchanges.GetString(row), symbols.GetString(row), channels.GetString(row)};
+    const auto status = parse_coverage_status(statuses.GetView(row));
+    if (!status) {
+      warn_of_status(statuses.GetString(row));
+      resolver.forget(source, firsts.Value(row), lasts.Value(row));
+      continue;
+    }
+    resolver.state(source, {firsts.Value(row),
+                            lasts.Value(row),
+                            {timestamps.Value(row)},
+                            {end_timestamps.Value(row)},
+                            *status,
+                            reasons.IsNull(row) ? std::string() : reasons.GetString(row)});
   }
   return {};
 }

@@ -55,7 +55,8 @@ class CoverageReader {
   std::deque<Known> known_;
 };
 
-/// Tells `resolver` the statements of `batch`, which has the columns of the coverage table. Corrupt: a status that is none of ours.
+/// Tells `resolver` the statements of `batch`, which has the columns of the coverage table. A status of a later program makes unknown what it
+/// speaks of, and is warned of once. Corrupt: a range whose first lies behind its last.
 [[nodiscard]] Status apply(const arrow::RecordBatch& batch, CoverageResolver& resolver);
 
 }  // namespace k2

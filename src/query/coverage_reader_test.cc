@@ -1,6 +1,11 @@
 // Coverage through the engine: statements in the log and in the table, as one.
+#include "query/coverage_reader.h"
+
+#include <arrow/json/from_string.h>
+
 #include <chrono>
 
+#include "base/logging.h"
 #include "query/query_testing.h"
 
 namespace k2::testing {
@@ -101,6 +106,26 @@ TEST_F(CoverageEngine, AQueryPicksSourcesTimesAndStatuses) {
   EXPECT_EQ(resolved({.statuses = {kLost, kOpen}}), "BTCUSDT lost 6-8;");
   EXPECT_EQ(resolved({.start = second(8), .end = second(9)}), "BTCUSDT lost 6-8;");
   EXPECT_EQ(resolved({.limit = 2}), "BTCUSDT observed 1-5;BTCUSDT lost 6-8;");
+}
+
+TEST(CoverageRows, AStatusOfALaterProgramMakesUnknownWhatItSpeaksOf) {
+  const auto time = arrow::timestamp(arrow::TimeUnit::MICRO, "UTC");
+  const auto type = arrow::struct_(
+      {arrow::field("exchange", arrow::utf8()), arrow::field("symbol", arrow::utf8()), arrow::field("channel", arrow::utf8()),
+       arrow::field("first_sequence", arrow::int64()), arrow::field("last_sequence", arrow::int64()), arrow::field("timestamp", time),
+       arrow::field("end_timestamp", time), arrow::field("status", arrow::utf8()), arrow::field("reason", arrow::utf8())});
+  const auto rows = arrow::json::ArrayFromJSONString(type, R"([["binance", "A", "trades", 1, 20, 1, 20, "observed", null],
+                                                               ["binance", "A", "trades", 5, 9, 5, 9, "retracted", "later"],
+                                                               ["binance", "A", "trades", 7, 7, 7, 7, "open", null]])")
+                        .ValueOrDie();
+  set_log_level(LogLevel::kOff);
+  CoverageResolver resolver;
+  EXPECT_TRUE(apply(**arrow::RecordBatch::FromStructArray(rows), resolver));
+  set_log_level(LogLevel::kInfo);
+  std::string text;
+  for (const CoverageRange& range : *resolver.resolved().begin()->second)
+    text += std::string(coverage_status_name(range.status)) + " " + std::to_string(range.first) + "-" + std::to_string(range.last) + ";";
+  EXPECT_EQ(text, "observed 1-4;open 7-7;observed 10-20;");
 }
 
 TEST_F(CoverageEngine, SqlSeesTheStatementsAsTheyWereMade) {

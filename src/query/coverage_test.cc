@@ -31,14 +31,35 @@ std::vector<CoverageRange> resolve(const std::vector<CoverageRange>& statements)
   return *resolver.resolved().at(kBtc);
 }
 
-TEST(Coverage, ALaterStatementHolds) {
+TEST(Coverage, OfStatementsThatKnowAsMuchTheLaterOneHolds) {
   EXPECT_THAT(resolve({says(kOpen, 5, 9), says(kBackfilled, 5, 9)}), ElementsAre(says(kBackfilled, 5, 9)));
-  EXPECT_THAT(resolve({says(kBackfilled, 5, 9), says(kOpen, 5, 9)}), ElementsAre(says(kOpen, 5, 9)));
+  EXPECT_THAT(resolve({says(kBackfilled, 5, 9), says(kObserved, 5, 9)}), ElementsAre(says(kObserved, 5, 9)));
+  EXPECT_THAT(resolve({says(kNotIssued, 5, 9), says(kLost, 5, 9)}), ElementsAre(says(kLost, 5, 9)));
+  EXPECT_THAT(resolve({says(kOpen, 5, 9, "a"), says(kOpen, 5, 9, "b")}), ElementsAre(says(kOpen, 5, 9, "b")));
+}
+
+TEST(Coverage, WhoKnowsLessChangesNothing) {
+  EXPECT_THAT(resolve({says(kBackfilled, 5, 9), says(kOpen, 5, 9)}), ElementsAre(says(kBackfilled, 5, 9)));
+  EXPECT_THAT(resolve({says(kNotIssued, 5, 9), says(kOpen, 6, 7)}), ElementsAre(says(kNotIssued, 5, 9)));
+  EXPECT_THAT(resolve({says(kObserved, 5, 9), says(kLost, 4, 7)}), ElementsAre(at(says(kLost, 4, 4), 4, 5), says(kObserved, 5, 9)));
+  EXPECT_THAT(resolve({says(kObserved, 5, 6), says(kObserved, 8, 9), at(says(kOpen, 1, 20), 0, 21)}),
+              ElementsAre(at(says(kOpen, 1, 4), 0, 5), says(kObserved, 5, 6), at(says(kOpen, 7, 7), 6, 8), says(kObserved, 8, 9),
+                          at(says(kOpen, 10, 20), 9, 21)));
+}
+
+TEST(Coverage, WhatCannotBeUnderstoodIsUnknown) {
+  CoverageResolver resolver;
+  resolver.state(kBtc, says(kObserved, 1, 20));
+  resolver.forget(kBtc, 5, 9);
+  const auto ranges = *resolver.resolved().at(kBtc);
+  ASSERT_EQ(ranges.size(), 2u);
+  EXPECT_EQ(ranges[0].last, 4);
+  EXPECT_EQ(ranges[1].first, 10);
 }
 
 TEST(Coverage, AStatementReplacesOnlyWhatItSpeaksOf) {
-  EXPECT_THAT(resolve({says(kObserved, 1, 10), says(kLost, 4, 6, "why")}),
-              ElementsAre(at(says(kObserved, 1, 3), 1, 10), says(kLost, 4, 6, "why"), at(says(kObserved, 7, 10), 1, 10)));
+  EXPECT_THAT(resolve({says(kOpen, 1, 10), says(kLost, 4, 6, "why")}),
+              ElementsAre(at(says(kOpen, 1, 3), 1, 10), says(kLost, 4, 6, "why"), at(says(kOpen, 7, 10), 1, 10)));
   EXPECT_THAT(resolve({says(kOpen, 3, 5), says(kOpen, 8, 9), says(kObserved, 1, 20)}), ElementsAre(says(kObserved, 1, 20)));
 }
 
@@ -72,7 +93,7 @@ TEST(Coverage, AGapsOwnEndsAreNoTimesOfWhatWasReceivedInIt) {
 }
 
 /// One status per sequence number: what the resolved ranges have to come to, whatever the statements.
-TEST(Coverage, RandomStatementsComeToTheLastOneOfEachNumber) {
+TEST(Coverage, RandomStatementsComeToTheLastOfTheBestOfEachNumber) {
   constexpr int64_t kNumbers = 80;
   for (uint32_t seed = 0; seed < 300; ++seed) {
     std::mt19937 random(seed);
@@ -84,7 +105,11 @@ TEST(Coverage, RandomStatementsComeToTheLastOneOfEachNumber) {
       const int64_t last = std::min<int64_t>(kNumbers - 1, first + static_cast<int64_t>(random() % (seed % 2 == 0 ? 4 : 30)));
       const auto status = static_cast<CoverageStatus>(random() % kCoverageStatusCount);
       const std::string reason = random() % 3 == 0 ? "r" : "";
-      for (int64_t n = first; n <= last; ++n) model[static_cast<size_t>(n)] = std::string(coverage_status_name(status)) + "/" + reason;
+      for (int64_t n = first; n <= last; ++n) {
+        std::string& said = model[static_cast<size_t>(n)];
+        const auto rank = said.empty() ? 0 : coverage_rank(parse_coverage_status(said.substr(0, said.find('/'))).value());
+        if (coverage_rank(status) >= rank) said = std::string(coverage_status_name(status)) + "/" + reason;
+      }
       resolver.state(kBtc, says(status, first, last, reason));
       if (random() % 5 != 0) continue;
       state = resolver.resolved();

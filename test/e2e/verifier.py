@@ -156,13 +156,17 @@ def check_coverage(data_dir: pathlib.Path, log: log_reader.LogFile) -> list[str]
             + check_snapshots("coverage", tables.metadata(data_dir, "coverage")))
 
 
+KNOWS = {"open": 0, "lost": 1, "not_issued": 1, "backfilled": 2, "observed": 2}
+
+
 def present_coverage(statements: list[Stored]) -> dict[tuple[str, str, str], dict[int, str]]:
-    """The status of each sequence number of (exchange, symbol, channel): that of the last statement about it, number by number."""
+    """The status of each sequence number of (exchange, symbol, channel): that of the last of the statements that know most, number by number."""
     present = collections.defaultdict(dict)
     for row in sorted(statements, key=lambda row: (row.topic, row.partition, row.offset)):
         said = row.content
         source = present[said.exchange, said.symbol, said.channel]
-        source.update(dict.fromkeys(range(said.first_sequence, said.last_sequence + 1), said.status))
+        source.update({number: said.status for number in range(said.first_sequence, said.last_sequence + 1)
+                       if KNOWS[said.status] >= KNOWS[source.get(number, "open")]})
     return present
 
 
