@@ -687,10 +687,11 @@ Task<bool> Connection::serve_one() {
   bool is_gone = false;
   request_id_.clear();
   cancel_ = {};
+  const HttpRequest unread;  // a name, because g++ 12 destroys a temporary argument of co_await twice
   Refusal refusal = co_await read_head(head, is_gone);
   if (is_gone) co_return false;
   if (refusal) {
-    co_await refuse(*refusal, {});
+    co_await refuse(*refusal, unread);
     co_return false;
   }
   const std::string_view wished_id = head.headers.get("X-Request-Id");
@@ -698,7 +699,7 @@ Task<bool> Connection::serve_one() {
   auto request = make_request(head);
   if (!request) {
     const HttpRefusal unreadable{400, request.error().message};
-    co_await refuse(unreadable, {});
+    co_await refuse(unreadable, unread);
     co_return false;
   }
   request->request_id = request_id_;
