@@ -1,38 +1,18 @@
 #include "net/ws_pipe.h"
 
-#include <boost/asio/append.hpp>
-#include <boost/asio/associated_allocator.hpp>
-#include <boost/asio/associated_cancellation_slot.hpp>
-#include <boost/asio/associated_executor.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/websocket/rfc6455.hpp>
-#include <boost/beast/websocket/stream.hpp>
-
 #include <algorithm>
 #include <cstring>
 #include <optional>
 #include <random>
-#include <vector>
 
 #include "base/assert.h"
-#include "base/bytes.h"
+#include "net/ws_reader.h"
 
 namespace k2::net {
 
-namespace beast = boost::beast;
-namespace websocket = beast::websocket;
 namespace http = beast::http;
 
-// --- WsFrameCounter ---------------------------------------------------------------------------------------------------
-
 namespace {
-
-// The length of a frame's header, as far as `bytes` of it tell (RFC 6455, 5.2); 2 as long as its second byte is not there.
-size_t header_size(const unsigned char* header, size_t bytes) {
-  if (bytes < 2) return 2;
-  const unsigned length = header[1] & 0x7fu;
-  return 2 + (length == 126 ? 2u : length == 127 ? 8u : 0u) + ((header[1] & 0x80u) != 0 ? 4u : 0u);
-}
 
 std::string close_frame(uint16_t code, std::string_view reason, bool masked) {
   std::string payload;
@@ -48,43 +28,7 @@ std::string close_frame(uint16_t code, std::string_view reason, bool masked) {
   return frame;
 }
 
-uint64_t payload_size(const unsigned char* header) {
-  const unsigned length = header[1] & 0x7fu;
-  if (length == 126) return static_cast<uint64_t>(header[2]) << 8 | header[3];
-  if (length == 127) return load_big_endian<uint64_t>(header + 2);
-  return length;
-}
-
 }  // namespace
-
-void WsFrameCounter::begin_payload() {
-  payload_left_ = payload_size(header_);
-  const bool is_control = (header_[0] & 0x08u) != 0;
-  ends_message_ = (header_[0] & 0x80u) != 0 && !is_control;
-  header_bytes_ = 0;
-}
-
-size_t WsFrameCounter::feed(std::string_view bytes) {
-  size_t messages = 0;
-  size_t at = 0;
-  for (; at < bytes.size() && head_matched_ < 4; ++at) {
-    const char wanted = head_matched_ % 2 == 0 ? '\r' : '\n';
-    head_matched_ = bytes[at] == wanted ? head_matched_ + 1 : bytes[at] == '\r' ? 1 : 0;
-  }
-  while (at < bytes.size()) {
-    if (payload_left_ > 0) {
-      const size_t step = static_cast<size_t>(std::min<uint64_t>(payload_left_, bytes.size() - at));
-      at += step;
-      payload_left_ -= step;
-    } else {
-      header_[header_bytes_++] = static_cast<unsigned char>(bytes[at++]);
-      if (header_bytes_ < 2 || header_bytes_ < header_size(header_, header_bytes_)) continue;
-      begin_payload();
-    }
-    if (payload_left_ == 0 && ends_message_) ++messages, ends_message_ = false;
-  }
-  return messages;
-}
 
 // --- WsOutbox ---------------------------------------------------------------------------------------------------------
 
@@ -144,171 +88,24 @@ bool WsOutbox::is_closed() const {
   return is_detached_ || close_wish_ || abort_wish_;
 }
 
-// --- Layer ------------------------------------------------------------------------------------------------------------
-
-/// The stream that Beast's WebSocket stands on: reads come from the transport by way of a buffer, writes stay in a buffer.
-class WsPipe::Layer {
- public:
-  using executor_type = asio::any_io_executor;
-
-  Layer(Transport& transport, WsFrameCounter counter, WsPipeEvents& events)
-      : transport_(transport), counter_(counter), events_(events), input_(64 << 10) {}
-
-  executor_type get_executor() { return transport_.executor(); }
-
-  /// Whole messages that Beast can read without waiting.
-  size_t ready_messages = 0;
-  /// Bytes that Beast wrote, for the transport.
-  std::string output;
-  /// Our close frame is the last of the output: what Beast writes after it (a pong, its answer to the peer's close frame) is dropped.
-  bool is_output_closed = false;
-  std::function<void()> on_output;
-  int64_t idle_timeout_us = 0;
-
-  /// Bytes that were read before the layer was there.
-  void preload(std::string_view bytes) {
-    K2_ASSERT(bytes.size() <= input_.size() - end_);
-    std::memcpy(input_.data() + end_, bytes.data(), bytes.size());
-    committed(bytes.size());
-  }
-
-  template <class Buffers>
-  size_t read_some(const Buffers& buffers, error_code& ec) {
-    ec = {};
-    if (begin_ == end_) ec = asio::error::would_block;  // never: only complete messages are read this way
-    return take(buffers);
-  }
-
-  template <class Buffers>
-  size_t read_some(const Buffers& buffers) {
-    return take(buffers);
-  }
-
-  template <class Buffers>
-  size_t write_some(const Buffers& buffers, error_code& ec) {
-    ec = {};
-    return write_some(buffers);
-  }
-
-  template <class Buffers>
-  size_t write_some(const Buffers& buffers) {
-    if (is_output_closed) return asio::buffer_size(buffers);
-    const size_t before = output.size();
-    for (auto it = asio::buffer_sequence_begin(buffers); it != asio::buffer_sequence_end(buffers); ++it) {
-      const asio::const_buffer part(*it);
-      output.append(static_cast<const char*>(part.data()), part.size());
-    }
-    if (on_output) on_output();
-    return output.size() - before;
-  }
-
-  template <class Buffers, class Token>
-  auto async_read_some(const Buffers& buffers, Token&& token) {
-    return asio::async_initiate<Token, void(error_code, size_t)>(
-        [this](auto handler, const Buffers& to) {
-          if (begin_ < end_) {
-            const size_t taken = take(to);
-            asio::post(get_executor(), asio::append(std::move(handler), error_code(), taken));
-            return;
-          }
-          transport_.deadline().set(idle_timeout_us);
-          transport_.async_read_some(asio::buffer(input_), ReadOp<Buffers, decltype(handler)>{this, to, std::move(handler)});
-        },
-        token, buffers);
-  }
-
-  template <class Buffers, class Token>
-  auto async_write_some(const Buffers& buffers, Token&& token) {
-    return asio::async_initiate<Token, void(error_code, size_t)>(
-        [this](auto handler, const Buffers& from) {
-          const size_t written = write_some(from);
-          asio::post(get_executor(), asio::append(std::move(handler), error_code(), written));
-        },
-        token, buffers);
-  }
-
-  // Beast's way to end the stream underneath. Here its owner does it, once the output is on its way.
-  friend void teardown(beast::role_type, Layer&, error_code& ec) { ec = {}; }
-  template <class Handler>
-  friend void async_teardown(beast::role_type, Layer& layer, Handler&& handler) {
-    asio::post(layer.get_executor(), asio::append(std::forward<Handler>(handler), error_code()));
-  }
-  friend void beast_close_socket(Layer& layer) { layer.transport_.close(); }
-
- private:
-  template <class Buffers, class Handler>
-  struct ReadOp {
-    Layer* layer;
-    Buffers buffers;
-    Handler handler;
-
-    using executor_type = asio::associated_executor_t<Handler, Layer::executor_type>;
-    using allocator_type = asio::associated_allocator_t<Handler>;
-    using cancellation_slot_type = asio::associated_cancellation_slot_t<Handler>;
-    executor_type get_executor() const noexcept { return asio::get_associated_executor(handler, layer->get_executor()); }
-    allocator_type get_allocator() const noexcept { return asio::get_associated_allocator(handler); }
-    cancellation_slot_type get_cancellation_slot() const noexcept { return asio::get_associated_cancellation_slot(handler); }
-
-    void operator()(error_code ec, size_t count) {
-      size_t taken = 0;
-      layer->transport_.deadline().clear();  // the time that the messages' owner takes does not count
-      if (!ec) {
-        layer->begin_ = layer->end_ = 0;
-        layer->committed(count);
-        taken = layer->take(buffers);
-      }
-      handler(ec, taken);
-    }
-  };
-
-  void committed(size_t count) {
-    ready_messages += counter_.feed({input_.data() + end_, count});
-    end_ += count;
-    events_.on_bytes(count);
-  }
-
-  template <class Buffers>
-  size_t take(const Buffers& buffers) {
-    const size_t taken = asio::buffer_copy(buffers, asio::const_buffer(input_.data() + begin_, end_ - begin_));
-    begin_ += taken;
-    return taken;
-  }
-
-  Transport& transport_;
-  WsFrameCounter counter_;
-  WsPipeEvents& events_;
-  std::vector<char> input_;
-  size_t begin_ = 0;
-  size_t end_ = 0;
-};
-
 // --- WsPipe -----------------------------------------------------------------------------------------------------------
 
 struct WsPipe::Impl {
-  using Stream = websocket::stream<Layer, /*deflateSupported=*/false>;
-
   Impl(std::unique_ptr<Transport> carrier, bool server, const WsPipeOptions& limits, WsPipeEvents& sink, WsOutbox& box)
       : transport(std::move(carrier)),
         is_server(server),
         options(limits),
-        events(sink),
         outbox(box),
-        stream(*transport, WsFrameCounter(!server), sink),
+        reader(*transport, server, limits.message_bytes_max, sink),
         output_event(transport->executor()),
         ping_event(transport->executor()),
         settled(transport->executor()),
         close_deadline(transport->executor(), [this] { transport->close(); }) {
-    stream.read_message_max(options.message_bytes_max);
-    stream.auto_fragment(false);
-    stream.control_callback([this](websocket::frame_type kind, beast::string_view payload) {
-      if (kind == websocket::frame_type::ping) events.on_ping({payload.data(), payload.size()});
-      if (kind == websocket::frame_type::pong) events.on_pong({payload.data(), payload.size()});
-    });
     layer().idle_timeout_us = options.idle_timeout_us;
     layer().on_output = [this] { output_event.notify(); };
   }
 
-  Layer& layer() { return stream.next_layer(); }
+  WsLayer<Transport>& layer() { return reader.layer(); }
 
   void take_wishes();
   void write_record(WsOutbox::Kind kind, std::string_view payload);
@@ -316,17 +113,14 @@ struct WsPipe::Impl {
   Task<> write_until_over();
   Task<> ping_until_over();
   void write_close(const WsOutbox::CloseWish& wish);
-  Task<error_code> read_until_over();
-  void deliver();
   WsEnd end_of(error_code ec) const;
 
   std::unique_ptr<Transport> transport;
   bool is_server;
   WsPipeOptions options;
-  WsPipeEvents& events;
   WsOutbox& outbox;
-  Stream stream;
-  beast::flat_buffer message;
+  WsReader<Transport> reader;
+  WsReader<Transport>::Stream& stream = reader.stream;
   Event output_event;
   Event ping_event;
   Event settled;            // one of the coroutines counted in `running` has ended
@@ -445,27 +239,6 @@ Task<> WsPipe::Impl::ping_until_over() {
   }
 }
 
-void WsPipe::Impl::deliver() {
-  const auto bytes = message.cdata();
-  if (layer().ready_messages > 0) --layer().ready_messages;
-  events.on_message({static_cast<const char*>(bytes.data()), bytes.size()}, stream.got_text());
-  message.clear();
-}
-
-Task<error_code> WsPipe::Impl::read_until_over() {
-  error_code ec;
-  while (!ec) {
-    co_await stream.async_read(message, into(ec));
-    if (!ec) deliver();
-    // Further whole messages are there for the taking.
-    while (!ec && layer().ready_messages > 0 && !transport->is_closed()) {
-      stream.read(message, ec);
-      if (!ec) deliver();
-    }
-  }
-  co_return ec;
-}
-
 WsEnd WsPipe::Impl::end_of(error_code ec) const {
   WsEnd end;
   const auto& reason = stream.reason();
@@ -568,7 +341,7 @@ Task<WsEnd> WsPipe::run() {
   }
   impl.start(impl.write_until_over());
   impl.start(impl.ping_until_over());
-  const error_code ec = co_await impl.read_until_over();
+  const error_code ec = co_await impl.reader.read_until_over();
   WsEnd end = impl.end_of(ec);
   {
     const std::lock_guard lock(outbox_->mutex_);

@@ -1,6 +1,7 @@
 // WsPipe: one WebSocket on a Transport, client or server, on Beast (RFC 6455). Internal to src/net.
 //
-// Beast speaks the protocol: handshake, masks, fragments, UTF-8, control and close frames. It does so over WsLayer, a stream in memory:
+// Beast speaks the protocol: handshake, masks, fragments, UTF-8, control and close frames. It does so over WsLayer (ws_reader.h), a stream in
+// memory:
 //   - What it writes is gathered there, and one coroutine takes it to the socket: many frames to one TLS record and one system call.
 //   - What is read comes in large pieces. WsFrameCounter tells how many whole messages are in them; those are taken by Beast's synchronous
 //     read, which can't wait then: no post to the event loop per message. Only the first message of a piece is awaited.
@@ -19,27 +20,9 @@
 #include "net/http_parser.h"
 #include "net/transport.h"
 #include "net/ws_client.h"
+#include "net/ws_events.h"
 
 namespace k2::net {
-
-/// Follows a stream of frames, fragments and all, only so far as to know how many data messages are complete in it.
-class WsFrameCounter {
- public:
-  /// With `skip_http_head`, frames begin behind the first CRLFCRLF.
-  explicit WsFrameCounter(bool skip_http_head) : head_matched_(skip_http_head ? 0 : 4) {}
-
-  /// Returns how many data messages have ended within `bytes`, which follow those of the last call.
-  size_t feed(std::string_view bytes);
-
- private:
-  void begin_payload();
-
-  int head_matched_;              // of "\r\n\r\n"; 4: past it
-  unsigned char header_[14] = {}; // of the frame whose header is being gathered
-  size_t header_bytes_ = 0;
-  uint64_t payload_left_ = 0;
-  bool ends_message_ = false;
-};
 
 /// What may be put in from any thread: messages to send, and the wish to end.
 class WsOutbox {
@@ -68,14 +51,14 @@ class WsOutbox {
   mutable std::mutex mutex_;
   asio::any_io_executor executor_;
   size_t bytes_max_;
-  std::string records_;           // kind (1 byte), size (8 bytes), payload; one after another
-  size_t in_flight_bytes_ = 0;    // taken by the pipe, not yet by the socket
+  std::string records_;  // kind (1 byte), size (8 bytes), payload; one after another
+  size_t in_flight_bytes_ = 0;  // taken by the pipe, not yet by the socket
   std::optional<CloseWish> close_wish_;
   bool abort_wish_ = false;
   bool is_silent_ = false;
   bool is_wake_posted_ = false;
-  bool is_detached_ = false;      // the pipe has ended
-  std::function<void()> on_wake_; // the pipe's; runs on its thread
+  bool is_detached_ = false;  // the pipe has ended
+  std::function<void()> on_wake_;  // the pipe's; runs on its thread
 };
 
 struct WsPipeOptions {
@@ -85,15 +68,6 @@ struct WsPipeOptions {
   int64_t write_stall_us = 10'000'000;
   int64_t close_timeout_us = 2'000'000;
   int64_t ping_interval_us = 0;
-};
-
-class WsPipeEvents {
- public:
-  virtual ~WsPipeEvents() = default;
-  virtual void on_message(std::string_view bytes, bool is_text) = 0;
-  virtual void on_ping(std::string_view payload) = 0;
-  virtual void on_pong(std::string_view payload) = 0;
-  virtual void on_bytes(size_t count) = 0;  // read from the socket
 };
 
 class WsPipe {
@@ -117,7 +91,6 @@ class WsPipe {
   [[nodiscard]] std::shared_ptr<WsOutbox> outbox() const { return outbox_; }
 
  private:
-  class Layer;
   struct Impl;
   std::shared_ptr<WsOutbox> outbox_;
   std::unique_ptr<Impl> impl_;
