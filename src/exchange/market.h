@@ -42,7 +42,7 @@ struct RandomMarketOptions {
   std::string symbol;
   uint64_t seed = 1;
   double rate = 10;          // trades a second on average; intervals are exponential
-  TimestampUs start;         // of the first trade, to which its interval is added
+  TimestampUs start;         // of the market: the first trade is its interval later
   int64_t trades_max = 0;    // 0: no end
 };
 /// Ids 1, 2, 3, ...; the same options give the same trades.

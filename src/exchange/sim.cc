@@ -47,7 +47,7 @@ Result<std::unique_ptr<SimExchange>> SimExchange::start(const SimOptions& option
     file << impl->ca_pem;
     if (!file.flush()) return make_error(ErrorKind::kUnavailable, "simulated exchange: cannot write its authority to " + options.ca_file);
   }
-  const int64_t now_us = system_clock().monotonic_us();
+  const int64_t now_us = options.clock->monotonic_us();
   for (const FaultRule& rule : options.faults) impl->faults.add(rule, now_us);
   HttpServerOptions http;
   http.listen = options.listen;
@@ -111,7 +111,7 @@ size_t SimExchange::close_connections(uint16_t code, std::string_view reason) {
 
 void SimExchange::add_fault(const FaultRule& rule) {
   const std::lock_guard lock(impl_->mutex);
-  impl_->faults.add(rule, system_clock().monotonic_us());
+  impl_->faults.add(rule, impl_->options.clock->monotonic_us());
 }
 
 void SimExchange::pause() {

@@ -46,11 +46,12 @@ struct SimOptions {
   std::vector<std::string> symbols = {"BTCUSDT", "ETHUSDT"};  // of the random market
   uint64_t seed = 1;
   double trades_per_second = 20;  // random market: of all symbols together, on average
-  TimestampUs start_time;         // random market: trades begin there and step by their own intervals; 0: the clock's time
+  TimestampUs start_time;  // random market: trades begin there and step by their own intervals; 0: each has the time it happens at
 
-  std::string play_file;          // a dump's CSV, plain; empty: random market
+  std::string play_file;  // a dump's CSV, plain; empty: random market
   std::string play_symbol = "BTCUSDT";
-  bool loop = false;              // begin the file again, with ids and times going on
+  bool loop = false;  // begin the file again, with ids and times going on
+  bool play_as_now = false;  // played file: each trade has the time it happens at; otherwise the recorded time
 
   static constexpr double kSpeedMax = 0;
   double speed = 1;  // played file: times as fast as recorded; random market: factor on trades_per_second; kSpeedMax: no pause
@@ -69,6 +70,7 @@ struct SimOptions {
   int64_t weight_per_minute_max = 6000;  // REST beyond it is answered with 429; 0: no limit
   std::vector<FaultRule> faults;
   size_t ledger_trades_max = 4'000'000;  // per symbol; older ones are forgotten
+  const Clock* clock = &system_clock();  // outlives the exchange, for any thread; of /api/v3/time as well as of the trades
 };
 
 struct SimCounts {

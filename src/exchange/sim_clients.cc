@@ -11,7 +11,7 @@ namespace k2 {
 void SimExchange::Impl::Client::on_open(std::shared_ptr<WsSession> opened) {
   const std::lock_guard lock(exchange_.mutex);
   session = std::move(opened);
-  opened_us = system_clock().monotonic_us();
+  opened_us = exchange_.options.clock->monotonic_us();
   exchange_.clients.push_back(shared_from_this());
   ++exchange_.counts.connections;
   ++exchange_.counts.connections_open;
@@ -41,7 +41,7 @@ void SimExchange::Impl::Client::on_close(uint16_t, std::string_view) {
 bool SimExchange::Impl::Client::is_flooding() {
   const int limit = exchange_.options.messages_per_second_max;
   if (limit <= 0) return false;
-  const int64_t second = system_clock().monotonic_us() / kUsPerSecond;
+  const int64_t second = exchange_.options.clock->monotonic_us() / kUsPerSecond;
   messages_in_second_ = second == second_ ? messages_in_second_ + 1 : 1;
   second_ = second;
   if (messages_in_second_ <= limit) return false;
@@ -52,7 +52,7 @@ bool SimExchange::Impl::Client::is_flooding() {
 // --- who gets what ----------------------------------------------------------------------------------------------------
 
 void SimExchange::Impl::subscribe(const ClientPtr& client, const std::vector<std::string>& streams) {
-  const int64_t now_us = system_clock().monotonic_us();
+  const int64_t now_us = options.clock->monotonic_us();
   for (const std::string& stream : streams) {
     subscribers[stream].push_back(client);
     start_book_of(stream, now_us);
@@ -99,7 +99,7 @@ void SimExchange::Impl::send_to_subscribers(const std::string& stream, const Del
 }
 
 void SimExchange::Impl::send_trade(const Book& book, const SimTrade& trade, const Delivery& delivery) {
-  const TimestampUs event_time = options.event_time_is_now ? system_clock().now() : trade.time;
+  const TimestampUs event_time = options.event_time_is_now ? options.clock->now() : trade.time;
   const std::string symbol = ascii_lowercase(book.symbol);
   send_to_subscribers(symbol + "@trade", delivery, [&](std::string& out, TimeUnit unit) {
     append_trade_frame(out, book.symbol, trade, event_time, unit, options.old_frames);
@@ -186,7 +186,7 @@ HttpReply SimExchange::Impl::open_stream(const HttpRequest& request) {
   upgrade.handler = std::make_shared<Client>(*this, std::move(subscriptions), is_us ? TimeUnit::kMicroseconds : TimeUnit::kMilliseconds);
   upgrade.send_queue_bytes_max = options.client_queue_bytes_max;
   const std::lock_guard lock(mutex);
-  const bool is_pinged = faults.fire(FaultSite::kWebSocket, {}, system_clock().monotonic_us()).empty();
+  const bool is_pinged = faults.fire(FaultSite::kWebSocket, {}, options.clock->monotonic_us()).empty();
   upgrade.ping_interval_us = is_pinged ? options.ping_interval_us : 0;
   upgrade.pong_timeout_us = options.pong_timeout_us;
   return upgrade;

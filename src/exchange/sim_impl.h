@@ -84,6 +84,7 @@ struct SimExchange::Impl final : HttpHandler {
 
   // sim_market.cc
   Status make_books();
+  bool trades_have_present_time() const;
   void run(const std::stop_token& stop);
   size_t step_all(int64_t now_us);
   void happen(Book& book, int64_t now_us);

@@ -18,10 +18,9 @@ Status SimExchange::Impl::make_books() {
     add(options.play_symbol, std::move(market));
     return {};
   }
-  const TimestampUs start = options.start_time.us != 0 ? options.start_time : system_clock().now();
   for (const std::string& symbol : options.symbols)
-    add(symbol, make_random_market({symbol, options.seed, options.trades_per_second / static_cast<double>(options.symbols.size()), start,
-                                    options.trades_max}));
+    add(symbol, make_random_market({symbol, options.seed, options.trades_per_second / static_cast<double>(options.symbols.size()),
+                                    options.start_time, options.trades_max}));
   return {};
 }
 
@@ -105,7 +104,7 @@ void id_reset(const AtTrade& at, const FaultRule&) {
 
 void server_shutdown(const AtTrade& at, const FaultRule& rule) {
   for (const auto& client : at.exchange.clients_of(rule)) {
-    std::string event = R"({"e":"serverShutdown","E":)" + std::to_string(in_unit(system_clock().now(), client->unit)) + "}";
+    std::string event = R"({"e":"serverShutdown","E":)" + std::to_string(in_unit(at.exchange.options.clock->now(), client->unit)) + "}";
     if (client->subscriptions.combined) {
       std::string wrapped;
       append_combined(wrapped, "!serverShutdown", event);
@@ -146,6 +145,11 @@ Impl::Delivery SimExchange::Impl::apply_faults(Book& book, int64_t now_us) {
 
 // --- trades happen ----------------------------------------------------------------------------------------------------
 
+// The market's own times lag by all that the exchange waited, for its first subscriber or while it was paused.
+bool SimExchange::Impl::trades_have_present_time() const {
+  return options.play_file.empty() ? options.start_time.us == 0 : options.play_as_now;
+}
+
 // The pending trade happens: in the ledger first, then to whom it concerns. Faults come before it: its frame is the first thing that a torn
 // connection misses, and a new id is its own.
 void SimExchange::Impl::happen(Book& book, int64_t now_us) {
@@ -153,6 +157,7 @@ void SimExchange::Impl::happen(Book& book, int64_t now_us) {
   const Delivery delivery = apply_faults(book, now_us);
   SimTrade trade = book.pending->trade;
   trade.id += book.id_shift;
+  if (trades_have_present_time()) trade.time = options.clock->now();
   book.ledger.add(trade);
   ++counts.trades;
   if (delivery.is_held_back) {
@@ -190,9 +195,9 @@ void SimExchange::Impl::run(const std::stop_token& stop) {
   constexpr int64_t kLongestUs = 20'000;
   std::unique_lock lock(mutex);
   if (!options.wait_for_subscriber)
-    for (auto& [symbol, book] : books) start_book_of(ascii_lowercase(symbol), system_clock().monotonic_us());
+    for (auto& [symbol, book] : books) start_book_of(ascii_lowercase(symbol), options.clock->monotonic_us());
   while (!stop.stop_requested()) {
-    const int64_t now_us = system_clock().monotonic_us();
+    const int64_t now_us = options.clock->monotonic_us();
     end_old_clients(now_us);
     if (step_all(now_us) > 0) {
       lock.unlock();

@@ -25,7 +25,7 @@ HttpAdmission SimExchange::Impl::admit() {
   HttpAdmission admission;
   const std::lock_guard lock(mutex);
   if (faults.is_idle()) return admission;
-  for (const FaultRule& rule : faults.fire(FaultSite::kConnection, {}, system_clock().monotonic_us())) {
+  for (const FaultRule& rule : faults.fire(FaultSite::kConnection, {}, options.clock->monotonic_us())) {
     if (rule.kind == FaultKind::kRefuseConnect) admission.is_refused = true;
     if (rule.kind == FaultKind::kSlowTls) admission.tls_delay_us = rule.delay_us;
     if (rule.kind == FaultKind::kWrongHost) admission.tls_identity = kWrongHostIdentity;
@@ -80,17 +80,16 @@ HttpStreamReply half_of(HttpResponse response) {
 
 HttpReply SimExchange::Impl::rest(const HttpRequest& request) {
   RestContext context;
-  context.now = system_clock().now();
+  const std::lock_guard lock(mutex);
+  context.now = options.clock->now();
   context.read = [this](std::string_view symbol, const std::function<void(const Ledger&)>& look) {
     const auto book = books.find(symbol);
     if (book != books.end()) look(book->second.ledger);
     return book != books.end();
   };
   for (const auto& [symbol, book] : books) context.symbols.push_back(symbol);
-
-  const std::lock_guard lock(mutex);
   const auto rules =
-      faults.fire(FaultSite::kRest, {.symbol = request.param("symbol").value_or(""), .path = request.path}, system_clock().monotonic_us());
+      faults.fire(FaultSite::kRest, {.symbol = request.param("symbol").value_or(""), .path = request.path}, options.clock->monotonic_us());
   for (const FaultRule& rule : rules)
     if (rule.kind == FaultKind::kRestLag) context.hidden = static_cast<size_t>(rule.value);
   RestAnswer answer = answer_rest(request, context);
@@ -146,7 +145,7 @@ HttpResponse SimExchange::Impl::admin(const HttpRequest& request) {
   if (route == "POST /sim/faults") {
     auto rules = read_fault_rules(request.body);
     if (!rules) return {.status = 400, .body = rules.error().message + "\n"};
-    for (FaultRule& rule : *rules) faults.add(std::move(rule), system_clock().monotonic_us());
+    for (FaultRule& rule : *rules) faults.add(std::move(rule), options.clock->monotonic_us());
     changed.notify_all();
   }
   if (route == "DELETE /sim/faults") faults.clear();

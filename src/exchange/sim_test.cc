@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdlib>
@@ -211,6 +212,71 @@ TEST(Sim, EndsWhoSendsTooMuchAndWhoTakesTooLittle) {
   for (int i = 0; i < 500 && sim->counts().disconnected_slow == 0; ++i) std::this_thread::sleep_for(10ms);
   EXPECT_EQ(sim->counts().disconnected_slow, 1u);
 }
+
+// For the exchange's thread and the test's.
+class TestClock : public Clock {
+ public:
+  TimestampUs now() const override { return {wall_us_.load()}; }
+  int64_t monotonic_ns() const override { return wall_us_.load() * 1000; }
+  void advance_us(int64_t us) { wall_us_ += us; }
+
+ private:
+  std::atomic<int64_t> wall_us_ = 1'700'000'000'000'000;
+};
+
+class SimPresent : public testing::TestWithParam<SimOptions> {};
+
+TEST_P(SimPresent, TradesHaveTheExchangesPresentTimeHoweverLongItHasWaited) {
+  TestClock clock;
+  SimOptions options = GetParam();
+  options.clock = &clock;
+  options.messages_per_second_max = 0;
+  options.trades_max = 2;
+  const auto sim = SimExchange::start(options).value();
+  Texts texts;
+  WsClient client({.url = sim->ws_url() + "/ws?timeUnit=microsecond"}, texts);
+  ASSERT_TRUE(texts.wait([&] { return texts.is_open; }));
+  constexpr int64_t kHourUs = 3'600 * kUsPerSecond;
+  const auto happens = [&](size_t trades) {
+    return texts.wait([&] { return texts.texts.size() > trades; });  // behind the answer to SUBSCRIBE
+  };
+  const auto trade_at = [&](int64_t id, TimestampUs time) {
+    const std::string us = std::to_string(time.us);
+    return testing::AllOf(StartsWith(R"({"e":"trade","E":)" + us + ","), HasSubstr("\"t\":" + std::to_string(id) + ","),
+                          HasSubstr("\"T\":" + us + ","));
+  };
+
+  clock.advance_us(kHourUs);  // nobody is there
+  ASSERT_TRUE(client.send_text(R"({"method":"SUBSCRIBE","params":["btcusdt@trade"],"id":1})"));
+  ASSERT_TRUE(happens(1));
+  EXPECT_THAT(texts.texts[1], trade_at(1, clock.now()));
+  sim->pause();
+  clock.advance_us(kHourUs);
+  sim->resume();
+  ASSERT_TRUE(happens(2));
+  EXPECT_THAT(texts.texts[2], trade_at(2, clock.now()));
+
+  const auto ledger = sim->trades("BTCUSDT").value();
+  ASSERT_GE(ledger.size(), 2u);
+  for (size_t i = 0; i < ledger.size(); ++i) EXPECT_EQ(ledger[i].id, static_cast<int64_t>(i) + 1);
+  EXPECT_EQ(ledger[1].time.us - ledger[0].time.us, kHourUs);
+  BinanceRest rest({.endpoints = {sim->rest_url()}});
+  std::string first = "[";
+  append_rest_trade(first, ledger[0], TimeUnit::kMicroseconds);
+  EXPECT_EQ(rest.historical_trades("BTCUSDT", 1, 1).value().body, first + "]");
+  EXPECT_EQ(rest.time().value().body, "{\"serverTime\":" + std::to_string(clock.now().us) + "}");
+}
+
+std::string two_trades_of_2021() {
+  const std::string path = (std::filesystem::temp_directory_path() / ("k2-sim-play-" + std::to_string(::getpid()) + ".csv")).string();
+  std::ofstream(path) << "1,10.0,1.0,10.0,1610064000278,True,True\n2,11.0,1.0,11.0,1610064000279,False,True\n";
+  return path;
+}
+
+INSTANTIATE_TEST_SUITE_P(Markets, SimPresent,
+                         testing::Values(SimOptions{.symbols = {"BTCUSDT"}},
+                                         SimOptions{.play_file = two_trades_of_2021(), .play_as_now = true}),
+                         [](const auto& info) { return info.param.play_file.empty() ? "Random" : "Played"; });
 
 TEST(Sim, AnswersRestAsDocumented) {
   const auto sim =
