@@ -3,9 +3,11 @@
 #include <arrow/api.h>
 #include <arrow/c/bridge.h>
 
+#include <map>
 #include <utility>
 
 #include "base/assert.h"
+#include "query/outside_sql.h"
 #include "query/sql_text.h"
 
 namespace k2 {
@@ -48,6 +50,10 @@ struct LogicalType {
   duckdb_logical_type type;
   explicit LogicalType(duckdb_logical_type type_in) : type(type_in) {}
   LogicalType(LogicalType&& other) noexcept : type(std::exchange(other.type, nullptr)) {}
+  LogicalType& operator=(LogicalType&& other) noexcept {
+    std::swap(type, other.type);
+    return *this;
+  }
   ~LogicalType() { duckdb_destroy_logical_type(&type); }
 };
 
@@ -63,6 +69,62 @@ Status from_error_data(duckdb_error_data data, std::string_view what) {
   return make_error(type == DUCKDB_ERROR_OUT_OF_MEMORY ? ErrorKind::kUnavailable : ErrorKind::kInvalidInput, message);
 }
 
+// DuckDB's name of a type, of those that may be asked for; empty: any other.
+std::string type_name(duckdb_logical_type type) {
+  static const std::map<duckdb_type, std::string> names{{DUCKDB_TYPE_BOOLEAN, "BOOLEAN"},
+                                                        {DUCKDB_TYPE_TINYINT, "TINYINT"},
+                                                        {DUCKDB_TYPE_SMALLINT, "SMALLINT"},
+                                                        {DUCKDB_TYPE_INTEGER, "INTEGER"},
+                                                        {DUCKDB_TYPE_BIGINT, "BIGINT"},
+                                                        {DUCKDB_TYPE_UTINYINT, "UTINYINT"},
+                                                        {DUCKDB_TYPE_USMALLINT, "USMALLINT"},
+                                                        {DUCKDB_TYPE_UINTEGER, "UINTEGER"},
+                                                        {DUCKDB_TYPE_UBIGINT, "UBIGINT"},
+                                                        {DUCKDB_TYPE_FLOAT, "FLOAT"},
+                                                        {DUCKDB_TYPE_DOUBLE, "DOUBLE"},
+                                                        {DUCKDB_TYPE_TIMESTAMP, "TIMESTAMP"},
+                                                        {DUCKDB_TYPE_DATE, "DATE"},
+                                                        {DUCKDB_TYPE_TIME, "TIME"},
+                                                        {DUCKDB_TYPE_INTERVAL, "INTERVAL"},
+                                                        {DUCKDB_TYPE_HUGEINT, "HUGEINT"},
+                                                        {DUCKDB_TYPE_UHUGEINT, "UHUGEINT"},
+                                                        {DUCKDB_TYPE_VARCHAR, "VARCHAR"},
+                                                        {DUCKDB_TYPE_BLOB, "BLOB"},
+                                                        {DUCKDB_TYPE_UUID, "UUID"},
+                                                        {DUCKDB_TYPE_TIMESTAMP_TZ, "TIMESTAMPTZ"},
+                                                        {DUCKDB_TYPE_TIME_TZ, "TIMETZ"},
+                                                        {DUCKDB_TYPE_TIMESTAMP_S, "TIMESTAMP_S"},
+                                                        {DUCKDB_TYPE_TIMESTAMP_MS, "TIMESTAMP_MS"},
+                                                        {DUCKDB_TYPE_TIMESTAMP_NS, "TIMESTAMP_NS"},
+                                                        {DUCKDB_TYPE_BIT, "BIT"}};
+  if (char* alias = duckdb_logical_type_get_alias(type); alias != nullptr) {
+    const std::string name = alias;
+    duckdb_free(alias);
+    if (name == "JSON") return name;
+  }
+  const duckdb_type id = duckdb_get_type_id(type);
+  if (id == DUCKDB_TYPE_DECIMAL)
+    return "DECIMAL(" + std::to_string(duckdb_decimal_width(type)) + "," + std::to_string(duckdb_decimal_scale(type)) + ")";
+  const auto found = names.find(id);
+  return found == names.end() ? "" : found->second;
+}
+
+// Columns as Arrow's schema, DuckDB's names of the types in the metadata.
+Result<std::shared_ptr<arrow::Schema>> import_schema(duckdb_arrow_options options, std::vector<LogicalType>& owners,
+                                                     std::vector<const char*>& names) {
+  std::vector<duckdb_logical_type> types;
+  for (const LogicalType& owner : owners) types.push_back(owner.type);
+  ArrowSchema exported{};
+  K2_RETURN_IF_ERROR(
+      from_error_data(duckdb_to_arrow_schema(options, types.data(), names.data(), types.size(), &exported), "query: result columns"));
+  auto schema = arrow::ImportSchema(&exported);
+  if (!schema.ok()) return make_error(ErrorKind::kInvalidInput, "query: result columns: " + schema.status().ToString());
+  arrow::FieldVector fields = (*schema)->fields();
+  for (size_t i = 0; i < fields.size(); ++i)
+    fields[i] = fields[i]->WithMergedMetadata(arrow::key_value_metadata({std::string(kSqlTypeKey)}, {type_name(types[i])}));
+  return arrow::schema(std::move(fields));
+}
+
 class DuckResult final : public QueryResult {
  public:
   DuckResult(duckdb_result result, StatementAuthor author) : result_(result), author_(author) {
@@ -74,21 +136,13 @@ class DuckResult final : public QueryResult {
   }
 
   Status read_schema() {
-    const idx_t count = duckdb_column_count(&result_);
     std::vector<LogicalType> owners;
-    std::vector<duckdb_logical_type> types;
     std::vector<const char*> names;
-    for (idx_t i = 0; i < count; ++i) {
+    for (idx_t i = 0; i < duckdb_column_count(&result_); ++i) {
       owners.emplace_back(duckdb_column_logical_type(&result_, i));
-      types.push_back(owners.back().type);
       names.push_back(duckdb_column_name(&result_, i));
     }
-    ArrowSchema exported{};
-    K2_RETURN_IF_ERROR(
-        from_error_data(duckdb_to_arrow_schema(options_, types.data(), names.data(), count, &exported), "query: result columns"));
-    auto schema = arrow::ImportSchema(&exported);
-    if (!schema.ok()) return make_error(ErrorKind::kInvalidInput, "query: result columns: " + schema.status().ToString());
-    schema_ = *std::move(schema);
+    K2_TRY(schema_, import_schema(options_, owners, names));
     return {};
   }
 
@@ -221,6 +275,54 @@ Status DuckConnection::require_one_select(const std::string& sql) {
   }
   duckdb_destroy_extracted(&statements);
   return status;
+}
+
+Result<std::string> DuckConnection::one_text(const std::string& sql) {
+  duckdb_result result;
+  if (duckdb_query(connection_, sql.c_str(), &result) != DuckDBSuccess) {
+    const auto error =
+        make_error(kind_of(duckdb_result_error_type(&result), StatementAuthor::kUser), text_of(duckdb_result_error(&result)));
+    duckdb_destroy_result(&result);
+    return error;
+  }
+  std::string text;
+  if (duckdb_data_chunk chunk = duckdb_fetch_chunk(result); chunk != nullptr) {
+    duckdb_vector column = duckdb_data_chunk_get_vector(chunk, 0);
+    auto* values = static_cast<duckdb_string_t*>(duckdb_vector_get_data(column));
+    if (duckdb_validity_row_is_valid(duckdb_vector_get_validity(column), 0))
+      text.assign(duckdb_string_t_data(values), duckdb_string_t_length(*values));
+    duckdb_destroy_data_chunk(&chunk);
+  }
+  duckdb_destroy_result(&result);
+  return text;
+}
+
+Result<DuckConnection::Description> DuckConnection::describe(const std::string& sql) {
+  Prepared prepared;
+  if (duckdb_prepare(connection_, sql.c_str(), &prepared.statement) != DuckDBSuccess)
+    return make_error(ErrorKind::kInvalidInput, text_of(duckdb_prepare_error(prepared.statement)));
+  Description description;
+  for (idx_t i = 1; i <= duckdb_nparams(prepared.statement); ++i)
+    description.parameter_types.push_back(type_name(LogicalType(duckdb_param_logical_type(prepared.statement, i)).type));
+  std::vector<LogicalType> owners;
+  std::vector<std::string> texts;
+  for (idx_t i = 0; i < duckdb_prepared_statement_column_count(prepared.statement); ++i) {
+    owners.emplace_back(duckdb_prepared_statement_column_logical_type(prepared.statement, i));
+    const char* name = duckdb_prepared_statement_column_name(prepared.statement, i);
+    texts.push_back(text_of(name));
+    duckdb_free(const_cast<char*>(name));
+    if (duckdb_get_type_id(owners.back().type) == DUCKDB_TYPE_INVALID)  // not known before the parameters are
+      owners.back() = LogicalType(duckdb_create_logical_type(DUCKDB_TYPE_VARCHAR));
+  }
+  std::vector<const char*> names;
+  for (const std::string& text : texts) names.push_back(text.c_str());
+  duckdb_arrow_options options = nullptr;
+  duckdb_connection_get_arrow_options(connection_, &options);
+  auto schema = import_schema(options, owners, names);
+  duckdb_destroy_arrow_options(&options);
+  if (!schema) return std::unexpected(std::move(schema).error());
+  description.columns = *std::move(schema);
+  return description;
 }
 
 Result<std::unique_ptr<QueryResult>> DuckConnection::query(const std::string& sql, const std::vector<DuckValue>& values,

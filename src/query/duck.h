@@ -67,6 +67,16 @@ class DuckConnection {
   [[nodiscard]] Result<std::unique_ptr<QueryResult>> query(const std::string& sql, const std::vector<DuckValue>& values,
                                                            StatementAuthor author);
 
+  /// The one text of the one row that `sql` gives; `sql` is ours. "" for NULL. An error has DuckDB's own words as message.
+  [[nodiscard]] Result<std::string> one_text(const std::string& sql);
+
+  /// What a statement gives and needs, without running it. InvalidInput: it does not fit the tables.
+  struct Description {
+    std::shared_ptr<arrow::Schema> columns;
+    std::vector<std::string> parameter_types;  // of $1 to $n: "DECIMAL(18,8)"; empty: any
+  };
+  [[nodiscard]] Result<Description> describe(const std::string& sql);
+
   /// Asks what runs now to stop. Any thread.
   void interrupt() { duckdb_interrupt(connection_); }
 

@@ -433,6 +433,17 @@ class DuckEngine final : public Engine {
     return k2::completeness(*state, {query.symbols, query.exchange, channel_name(query.channel), query.start, query.end});
   }
 
+  Result<TableRows> rows_of(Channel channel, const Cut& cut) override {
+    K2_TRY(TableView view, reader_.view(cut, table_of(channel)));
+    TableRows rows{.channel = channel, .files = {}, .condition = std::move(view.condition), .tail = {}};
+    for (const DataFileInfo& file : *view.state->files) rows.files.push_back(file.path);
+    for (const TailPiece& piece : view.pieces) {
+      K2_TRY(auto batch, view.tail->load(piece));
+      rows.tail.push_back(std::move(batch));
+    }
+    return rows;
+  }
+
   Result<std::unique_ptr<QueryResult>> stats(const Cut& cut) override {
     TableBuilder rows;
     for (const Channel channel : kChannels) {

@@ -74,6 +74,14 @@ struct CoverageQuery {
   std::optional<int64_t> limit;
 };
 
+/// The rows of one table in a cut, for a reader that has neither lake nor log: query/sql_sandbox.h.
+struct TableRows {
+  Channel channel = Channel::kTrades;
+  std::vector<std::string> files;  // Parquet, absolute paths
+  std::string condition;  // SQL, for rows of the files; empty: all of them
+  std::vector<std::shared_ptr<arrow::RecordBatch>> tail;  // what the log has beyond them; in memory columns as codec/columns.h builds them
+};
+
 class Engine {
  public:
   /// `lake`, `log` and `schemas` outlive the engine. InvalidInput: an option DuckDB refuses. Unavailable: DuckDB cannot start.
@@ -113,6 +121,9 @@ class Engine {
 
   /// Whether the cut has all events of `query` (its channel, symbols, exchange, start, end): query/coverage.h, completeness().
   [[nodiscard]] virtual Result<Completeness> completeness(const EventQuery& query, const Cut& cut, const QueryLimits& limits = {}) = 0;
+
+  /// Where the rows of the channel's table are. Rows of the log that are not in memory are read.
+  [[nodiscard]] virtual Result<TableRows> rows_of(Channel channel, const Cut& cut) = 0;
 
   /// One row per table of the cut and one for the dead letters: name, rows (of the cut), table_rows, log_rows, files, size_bytes, snapshots,
   /// snapshot_id, committed (offsets, summed over partitions), log_end (likewise).
