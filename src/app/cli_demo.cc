@@ -82,6 +82,9 @@ std::string status_line(const Node& node) {
   return text;
 }
 
+/// Events of everyday life are not what a demo is for; --verbose shows them.
+LogLevel talk_level(const CommandContext& context) { return context.verbose ? LogLevel::kDebug : LogLevel::kWarning; }
+
 /// The terminal view, or quiet waiting where there is no terminal.
 Status show(const CommandContext& context, Node& node, const std::string& title, const std::vector<std::string>& notes,
             std::stop_token stop, StopSignal& signal, int64_t timeout_us) {
@@ -102,7 +105,7 @@ Status show(const CommandContext& context, Node& node, const std::string& title,
                                   drawn.set_notes(std::move(lines));
                                 }};
   const Status shown = watch(*source, view, options, stop);
-  set_log_level(context.verbose ? LogLevel::kDebug : LogLevel::kInfo);
+  set_log_level(talk_level(context));
   return shown;
 }
 
@@ -124,6 +127,7 @@ Result<int> close_books(const CommandContext& context, const Config& config, con
 
 Result<int> run_demo(const CommandContext& context, const DemoFlags& flags) {
   std::signal(SIGPIPE, SIG_IGN);
+  if (!context.quiet) set_log_level(talk_level(context));
   StopSignal stop;
   Config config = context.config;
   K2_RETURN_IF_ERROR(choose_data_dir(config));
@@ -151,7 +155,6 @@ Result<int> run_demo(const CommandContext& context, const DemoFlags& flags) {
   std::vector<std::string> notes = {"  " + exchange};
   for (const std::string& url : urls) notes.push_back("  " + url);
   const Status shown = show(context, *node, "k2 demo", notes, stop.token(), stop, flags.seconds > 0 ? flags.seconds * kUsPerSecond : -1);
-  say(context, exchange);
   say(context, "stopping: the feed ends, the log and the tables are completed");
   const Status stopped = node->stop();
   const NodeReport report = node->report();

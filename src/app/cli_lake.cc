@@ -34,8 +34,9 @@ Result<int> lake_check(const CommandContext& context, const std::string& table) 
   int64_t records = 0;
   for (const auto& [partition, offset] : end) records += offset.value;
   say(context,
-      with_commas(report.tables) + " tables, " + with_commas(report.snapshots) + " snapshots, " + with_commas(report.files) + " files, " +
-          with_commas(report.rows) + " rows, " + bytes_text(report.bytes) + "; " + with_commas(records) + " records were logged: " +
+      with_commas(report.tables) + (table.empty() ? " tables (those of v1, which stay empty, among them), " : " table, ") +
+          with_commas(report.snapshots) + " snapshots, " + with_commas(report.files) + " files, " + with_commas(report.rows) + " rows, " +
+          bytes_text(report.bytes) + "; " + with_commas(records) + " records were logged: " +
           (report.findings.empty() ? "all is well" : with_commas(static_cast<int64_t>(report.findings.size())) + " things are wrong"));
   return report.findings.empty() ? kExitOk : kExitFailure;
 }

@@ -236,7 +236,7 @@ void add_query_commands(CommandLine& commands) {
                                 {"k2 query symbols", "k2 query symbols --quotes -o json"}, query_symbols);
   symbols->add_flag("--quotes", flags->quotes, "of quotes instead of trades");
   add_token(*symbols, *flags);
-  add_query(commands, *group, flags, "stats", "Rows, files and bytes of each table and of the log", {"k2 query stats"}, query_stats);
+  add_query(commands, *group, flags, "stats", "Rows, files and bytes of each table of v2 and of the log", {"k2 query stats"}, query_stats);
   CLI::App* snapshots = add_query(commands, *group, flags, "snapshots", "A table's snapshots, newest first",
                                   {"k2 query snapshots", "k2 query snapshots quotes_v2 -o json"}, query_snapshots);
   snapshots->add_option("table", flags->table, "trades_v2, quotes_v2 or coverage")

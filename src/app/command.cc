@@ -136,7 +136,10 @@ std::string complaint(const CLI::App& root, const CLI::ParseError& error) {
   for (const std::string& left : root.remaining(true))
     if (left != "--") return left.starts_with('-') ? unknown_flag(*app, words, left) : unknown_word(*app, words, left);
   if (!commands_of(*app).empty()) return missing_command(*app, words);
-  return std::string(error.what()) + " (" + words + " --help)";
+  const std::string why = error.what();
+  if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr && why.ends_with("missing"))
+    return why.substr(0, why.find(':')) + " wants a value (" + words + " --help)";
+  return why + " (" + words + " --help)";
 }
 
 }  // namespace

@@ -81,6 +81,8 @@ TEST_F(CommandTest, AFlagThatIsNotThereIsNamedWithTheNearest) {
 TEST_F(CommandTest, NumbersOutOfRangeAreRefusedInWords) {
   EXPECT_EQ(run({"query", "trades", "--limit", "abc"}), kExitUsage);
   EXPECT_THAT(err_, HasSubstr("--limit: want a whole number, 0 or more, not \"abc\""));
+  EXPECT_EQ(run({"query", "trades", "--limit"}), kExitUsage);
+  EXPECT_THAT(err_, HasSubstr("--limit wants a value"));
   EXPECT_EQ(run({"sim", "--rate", "0"}), kExitUsage);
   EXPECT_THAT(err_, HasSubstr("--rate: want a number from 0.001 to 10000000, not \"0\""));
   run({"query", "trades", "--help"});

@@ -2,7 +2,9 @@
 
 import json
 import os
+import pty
 import re
+import select
 import subprocess
 import sys
 import zipfile
@@ -44,16 +46,16 @@ def test_what_cannot_be_understood_ends_with_exit_code_2(arguments, data_dir):
     assert done.stderr.strip() and not done.stdout.strip()
 
 
-def test_a_failure_ends_with_exit_code_1_and_says_what_was_tried(data_dir):
-    done = program.run("sql", "--data-dir", data_dir, "SELECT nosuchcolumn FROM trades", expect=1)
-    assert b"nosuchcolumn" in done.stderr and not done.stdout.strip()
-
-
 @pytest.fixture
 def small(data_dir, sample_data):
     lake.load_asx(data_dir, [path for path in source_data.ASX_TRADES if path.stem == "3153"])
     lake.archive(data_dir)
     return data_dir
+
+
+def test_a_failure_ends_with_exit_code_1_and_says_what_was_tried(small):
+    done = program.run("sql", "--data-dir", small, "SELECT nosuchcolumn FROM trades", expect=1)
+    assert done.stderr.count(b"SELECT nosuchcolumn") == 1 and not done.stdout.strip()
 
 
 def test_data_goes_to_standard_output_and_talk_to_standard_error(small):
@@ -119,6 +121,62 @@ def test_writing_sql_from_outside_is_refused(small, tmp_path):
     assert not (tmp_path / "stolen.csv").exists()
 
 
+def test_a_binary_format_is_not_for_a_terminal(small):
+    child, terminal = pty.openpty()
+    done = subprocess.run([str(program.BINARY), "query", "trades", "--data-dir", str(small), "-o", "parquet"], stdout=terminal,
+                          stderr=subprocess.PIPE, env=program.environment())
+    shown = select.select([child], [], [], 0)[0]
+    os.close(terminal)
+    os.close(child)
+    assert done.returncode == USAGE and b"> rows.parquet" in done.stderr, done.stderr
+    assert not shown, "bytes on the terminal"
+
+
+def test_a_table_has_the_newest_rows_in_the_order_of_the_others(data_dir, sample_data):
+    lake.load_binance(data_dir, source_data.BINANCE_DUMP)
+
+    def ids(*arguments):
+        return [line.split()[-1].split(",")[-1] for line in
+                program.run("query", "trades", "--data-dir", data_dir, *arguments).stdout.decode().splitlines()[1:]]
+
+    everything = ids("-o", "csv", "--columns", "trade_id")
+    assert ids("-o", "table") == everything[-50:]
+    assert ids("-o", "table", "--newest") == everything[:-51:-1]
+    assert ids("-o", "table", "--limit", "3") == everything[:3]
+
+
+def test_an_unknown_symbol_is_told_from_a_quiet_market(small):
+    def talk(*arguments):
+        done = program.run("query", "trades", "--data-dir", small, *arguments)
+        return done.stderr.decode()
+
+    assert talk("mwr") == "k2: no trades of mwr; did you mean MWR?\n"
+    assert talk("NOPE") == "k2: no trades of NOPE; known: MWR\n"
+    assert talk("MWR", "NOPE") == "k2: no trades of NOPE; known: MWR\n"
+    assert talk("MWR", "--exchange", "nyse") == "k2: no trades of exchange nyse; known: asx\n"
+    assert "no trades of MWR in that time; there are some from 2014-03-" in talk("MWR", "--start", "2020-01-01")
+    assert talk("MWR") == talk("NOPE", "--quiet") == ""
+
+
+def test_a_day_can_be_the_exchange_s_own(data_dir, sample_data, asx_trades):
+    lake.load_asx(data_dir, [path for path in source_data.ASX_TRADES if path.stem == "7078"])
+    day = "--start", "2014-03-10", "--end", "2014-03-11"
+    rows = program.run("query", "trades", "BHP", *day, "--tz", "Australia/Sydney", "--data-dir", data_dir, "-o", "csv").stdout.splitlines()[1:]
+    lines = (source_data.DATA / "asx" / "trades" / "7078.csv").read_text().splitlines()
+    assert len(rows) == sum(line.startswith("03/10/2014") for line in lines) > 0
+    program.run("query", "trades", *day, "--tz", "Sydney", "--data-dir", data_dir, expect=USAGE)
+
+
+def test_a_long_dead_letter_fits_a_table_and_is_whole_elsewhere(data_dir, tmp_path, sample_data):
+    path = tmp_path / "dump.csv"
+    path.write_bytes(source_data.BINANCE_DUMP.read_bytes().splitlines(keepends=True)[0] + b"x" * 5000 + b"\n")
+    lake.load_binance(data_dir, path, expect=3)
+    table = program.run("query", "dead-letters", "--data-dir", data_dir, "-o", "table").stdout.decode()
+    assert max(map(len, table.splitlines())) < 300 and "…" in table
+    row, = lake.json_rows(program.run("query", "dead-letters", "--data-dir", data_dir, "-o", "ndjson").stdout)
+    assert row["raw"] == "x" * 5000
+
+
 def test_demo_offline_ends_by_itself_and_its_books_balance(tmp_path):
     done = program.run("demo", "--offline", "--seconds", "5", "--data-dir", tmp_path / "demo", "--listen", f"127.0.0.1:{program.free_port()}",
                        seconds=60, cwd=tmp_path)
@@ -127,6 +185,7 @@ def test_demo_offline_ends_by_itself_and_its_books_balance(tmp_path):
     logged = log_reader.count(tmp_path / "demo", source_data.BINANCE_TOPIC)
     assert logged > 0
     verifier.assert_clean(verifier.check_lake(tmp_path / "demo"))
+    assert said.count("SIMULATED EXCHANGE") == 1 and all(line.startswith("k2: ") for line in said.splitlines()), said
     assert re.search(rf"\b{logged:,}\b|\b{logged}\b", said), f"{logged} trades in the log, but the summary says:\n{said[-2000:]}"
 
 

@@ -85,6 +85,9 @@ def test_bash_offers_values_files_and_directories(bash):
     assert bash("query", "trades", "-o", "") == bash("query", "trades", "--output", "=", "") == bash("query", "trades", "--output", "=") == formats
     assert bash("query", "trades", "--output", "nd") == {"ndjson"}
     assert bash("completion", "") == {"bash", "zsh", "fish"}
+    assert {"hole", "cut", "rest_429"} <= bash("sim", "--fault", "")
+    assert bash("query", "snapshots", "") == {"trades_v2", "quotes_v2", "coverage"}
+    assert bash("query", "trades", "--exchange", "") == {"asx", "binance"}
     assert bash("load", "binance", "f") == {"first trades.csv"}
     assert bash("load", "asx", "--trades", "second.csv", "f") == {"first trades.csv"}, "one more of several files"
     assert bash("query", "trades", "--data-dir", "") == {"warehouse"}
