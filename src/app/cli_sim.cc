@@ -117,6 +117,7 @@ void add_sim_command(CommandLine& commands) {
       ->check(number(0, 1e9))
       ->type_name("N");
   sim->add_flag("--loop", options.loop, "begin the file again and again");
+  sim->add_flag("--now", options.play_as_now, "the file's trades have the time they are played at, not the recorded one");
   sim->add_option("--max-trades", options.trades_max, "per symbol, then the market is quiet; 0: no end")
       ->capture_default_str()
       ->check(whole_number(0))
