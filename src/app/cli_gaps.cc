@@ -4,6 +4,7 @@
 #include <array>
 
 #include "app/command.h"
+#include "app/command_tree.h"
 #include "app/output.h"
 #include "app/progress.h"
 #include "app/query_sources.h"
@@ -128,7 +129,9 @@ Result<int> run_gaps(const CommandContext& context, const GapsFlags& flags) {
     query.start = *since;
   }
   if (!flags.all) query.statuses = {CoverageStatus::kOpen, CoverageStatus::kLost, CoverageStatus::kNotIssued};
-  K2_TRY(const QuerySources sources, QuerySources::open(context, flags.read_token));
+  auto opened = QuerySources::open(context, flags.read_token);
+  if (!opened) return not_opened(opened.error());
+  const QuerySources sources = *std::move(opened);
   K2_TRY(const auto rows, sources.engine->coverage(query, sources.cut));
   K2_TRY(const int64_t printed, print(*rows, context));
   static_cast<void>(printed);
@@ -150,6 +153,8 @@ Result<int> run_gaps(const CommandContext& context, const GapsFlags& flags) {
     is_partial = is_partial || tally.gaps > 0 || tally.silently_missing > 0;
     is_empty = false;
   }
+  if (is_empty)
+    for (const std::string& words : absent_in_words(sources, flags.symbols, flags.exchange)) say(context, words);
   if (is_empty) say(context, "nothing was stated: the live feed states what it took, files that were loaded have no coverage");
   return is_partial ? kExitPartial : kExitOk;
 }
@@ -162,7 +167,7 @@ void add_gaps_command(CommandLine& commands) {
                                 {"k2 gaps", "k2 gaps BTCUSDT --since -24h", "k2 gaps --all -o csv > coverage.csv"},
                                 [flags](CommandContext& context) { return run_gaps(context, *flags); });
   gaps->add_option("symbols", flags->symbols, "all without one")->type_name("SYMBOL ...");
-  gaps->add_option("--exchange", flags->exchange, "one venue: binance")->type_name("NAME");
+  gaps->add_option("--exchange", flags->exchange, "one venue: binance")->type_name(type_offering("NAME", {"binance"}));
   gaps->add_option("--since", flags->since, "only what reaches past this time: 2026-11-23, -24h")->type_name("TIME");
   gaps->add_flag("--all", flags->all, "also what was observed and backfilled");
   gaps->add_option("--read-token", flags->read_token, "of what that earlier answer read")->type_name("TOKEN");

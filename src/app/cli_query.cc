@@ -37,12 +37,6 @@ struct QueryFlags {
   std::string sql;
 };
 
-/// A read token that is none of this log's is the caller's mistake.
-Result<int> not_opened(const Error& error) {
-  if (error.kind == ErrorKind::kInvalidInput) return usage_error(error.message);
-  return std::unexpected(error);
-}
-
 Result<int> print_all(const CommandContext& context, QueryResult& result) {
   const auto rows = print(result, context);
   if (!rows) return std::unexpected(rows.error());
@@ -147,8 +141,9 @@ Result<int> query_events(const CommandContext& context, Channel channel, const Q
 }
 
 Result<int> query_symbols(const CommandContext& context, const QueryFlags& flags) {
-  K2_TRY(const QuerySources sources, QuerySources::open(context, flags.read_token));
-  K2_TRY(const auto result, sources.engine->symbols(flags.quotes ? Channel::kQuotes : Channel::kTrades, sources.cut));
+  const auto sources = QuerySources::open(context, flags.read_token);
+  if (!sources) return not_opened(sources.error());
+  K2_TRY(const auto result, sources->engine->symbols(flags.quotes ? Channel::kQuotes : Channel::kTrades, sources->cut));
   return print_all(context, *result);
 }
 
@@ -175,8 +170,9 @@ Result<int> query_dead_letters(const CommandContext& context, const QueryFlags& 
 }
 
 Result<int> run_sql(const CommandContext& context, const QueryFlags& flags) {
-  K2_TRY(const QuerySources sources, QuerySources::open(context, flags.read_token));
-  K2_TRY(const auto result, sources.engine->sql(flags.sql, sources.cut));  // an error shows the line of the statement itself
+  const auto sources = QuerySources::open(context, flags.read_token);
+  if (!sources) return not_opened(sources.error());
+  K2_TRY(const auto result, sources->engine->sql(flags.sql, sources->cut));  // an error shows the line of the statement itself
   return print_all(context, *result);
 }
 
@@ -218,7 +214,7 @@ void add_event_flags(CLI::App& command, QueryFlags& flags) {
 void add_query_commands(CommandLine& commands) {
   auto flags = std::make_shared<QueryFlags>();
   CLI::App* group = commands.add_group(commands.root(), "query", "Ask for trades, quotes and what there is of them",
-                                       {"k2 query symbols", "k2 query trades BHP --start 2014-03-10 --end 2014-03-11 --limit 5",
+                                       {"k2 query symbols", "k2 query trades BHP --start 2014-03-10 --end 2014-03-11 --tz Australia/Sydney",
                                         "k2 query trades BTCUSDT --start -15m -o csv"});
   CLI::App* trades = add_query(
       commands, *group, flags, "trades", "Trades, oldest first; a table without --limit has the newest 50",

@@ -20,19 +20,6 @@ struct WatchFlags {
   std::string url;
 };
 
-/// Symbols of which nothing was ever taken, in words; what cannot be found out is not said.
-std::vector<std::string> absent_in_words(const CommandContext& context, const std::vector<std::string>& symbols) {
-  std::vector<std::string> words;
-  const auto sources = QuerySources::open(context, "");
-  if (!sources) return words;
-  const auto absent = absent_symbols(*sources->engine, Channel::kTrades, symbols, "", sources->cut);
-  if (!absent || absent->empty()) return words;
-  const auto known = known_symbols(*sources->engine, Channel::kTrades, sources->cut);
-  if (!known) return words;
-  for (const std::string& symbol : *absent) words.push_back(why_absent(*known, Channel::kTrades, symbol, ""));
-  return words;
-}
-
 Result<int> run_watch(const CommandContext& context, const WatchFlags& flags) {
   if (const auto url = parse_url(flags.url); !flags.url.empty() && !url) return usage_error("--url " + url.error().message);
   StopSignal stop;
@@ -42,7 +29,7 @@ Result<int> run_watch(const CommandContext& context, const WatchFlags& flags) {
   if (flags.url.empty()) {
     K2_RETURN_IF_ERROR(require_data(context.config));
     K2_TRY(log, open_log(context.config));
-    notes = absent_in_words(context, flags.symbols);
+    if (const auto sources = QuerySources::open(context, ""); sources) notes = absent_in_words(*sources, flags.symbols, "");
     K2_TRY(source, watch_log(*log, *log, flags.symbols, can_draw() ? kPastTrades : 0));
   } else {
     const auto known = symbols_of_server(flags.url);

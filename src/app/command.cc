@@ -31,6 +31,7 @@ constexpr const char* kRootExamples =
 constexpr const char* kRootNotes =
     "Settings: flag > K2_<SECTION>_<KEY> > ./k2.toml > ~/.config/k2/k2.toml > /etc/k2/k2.toml > default.\n"
     "Data goes to standard output, talk to standard error. Exit codes: 0 ok, 1 failure, 2 usage, 3 partial data.\n"
+    "Dates and times are UTC, unless they have an offset (2014-03-10T09:30+11:00) or --tz says whose they are.\n"
     "Help on a command: k2 <command> --help\n";
 
 bool wants_no_color() {

@@ -114,6 +114,8 @@ TEST_F(CommandTest, AQuestionThatContradictsItselfIsUsage) {
   EXPECT_EQ(run({"query", "trades", "--start", "2014-03-11", "--end", "2014-03-10", "--data-dir", dir_}), kExitUsage);
   EXPECT_EQ(run({"query", "trades", "--columns", "nosuch", "--data-dir", dir_}), kExitUsage);
   EXPECT_EQ(run({"query", "trades", "--read-token", "nosuch", "--data-dir", dir_}), kExitUsage);
+  EXPECT_EQ(run({"gaps", "--read-token", "nosuch", "--data-dir", dir_}), kExitUsage);
+  EXPECT_EQ(run({"sql", "SELECT 1", "--read-token", "nosuch", "--data-dir", dir_}), kExitUsage);
   EXPECT_EQ(run({"query", "snapshots", "nosuch", "--data-dir", dir_}), kExitUsage);
 }
 

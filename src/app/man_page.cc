@@ -111,7 +111,8 @@ std::string man_page(const CommandNode& root, std::span<const ConfigKey> keys, s
   out += ".SH NAME\nk2 \\- a market\\-data lakehouse in one program\n";
   out += ".SH SYNOPSIS\n.B k2\n.I command\n.RI [ arguments ]\n.br\n.B k2\n.I command\n.B \\-\\-help\n";
   out += ".SH DESCRIPTION\n" + roff(root.summary) + "\n";
-  out += ".PP\nData goes to standard output, talk to standard error.\n";
+  out += ".PP\nData goes to standard output, talk to standard error. Dates and times are UTC, unless they have an offset\n";
+  out += "(2014\\-03\\-10T09:30+11:00) or\n.B \\-\\-tz\nsays whose they are.\n";
   out += examples_of(root);
   out += ".SH COMMANDS\n";
   for (const CommandNode* node : all_commands(root))

@@ -156,6 +156,13 @@ def test_an_unknown_symbol_is_told_from_a_quiet_market(small):
     assert talk("MWR", "--exchange", "nyse") == "k2: no trades of exchange nyse; known: asx\n"
     assert "no trades of MWR in that time; there are some from 2014-03-" in talk("MWR", "--start", "2020-01-01")
     assert talk("MWR") == talk("NOPE", "--quiet") == ""
+    assert b"no trades of mwr; did you mean MWR?" in program.run("gaps", "mwr", "--data-dir", small).stderr
+
+
+def test_watching_what_is_not_there_says_so_and_waits(start, small):
+    watching = start("watch", "mwr", "--data-dir", small)
+    watching.wait_until(lambda: "no trades of mwr; did you mean MWR? (waiting for some)" in watching.talk(), "a word on the symbol")
+    assert watching.stop() == 0
 
 
 def test_a_day_can_be_the_exchange_s_own(data_dir, sample_data, asx_trades):
