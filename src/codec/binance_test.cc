@@ -388,5 +388,23 @@ TEST(BinanceInfo, CurrenciesComeFromExchangeInfo) {
     EXPECT_EQ(parse_binance_exchange_info(text).error().kind, ErrorKind::kInvalidInput) << text;
 }
 
+TEST(BinanceInfo, TicksComeFromTheFiltersAndAreUnknownOtherwise) {
+  const auto read = [](const std::string& filters) {
+    const auto table =
+        parse_binance_exchange_info(R"({"symbols":[{"symbol":"A","baseAsset":"B","quoteAsset":"C","filters":)" + filters + "}]}");
+    return *table.value().find("A");
+  };
+  const Instrument known =
+      read(R"([{"filterType":"PRICE_FILTER","tickSize":"0.01000000"},{"filterType":"LOT_SIZE","stepSize":"0.00001000"}])");
+  EXPECT_EQ(known.price_tick.to_string(), "0.01000000");
+  EXPECT_EQ(known.quantity_step.to_string(), "0.00001000");
+  for (const char* filters : {"[]", "5", "[5]", R"([{"filterType":"PRICE_FILTER"}])", R"([{"filterType":"PRICE_FILTER","tickSize":0.01}])",
+                              R"([{"filterType":"PRICE_FILTER","tickSize":"0.00000000"}])",
+                              R"([{"filterType":"PRICE_FILTER","tickSize":"-1"}])", R"([{"filterType":"LOT_SIZE","stepSize":"x"}])"}) {
+    EXPECT_EQ(read(filters).price_tick, Decimal18_8()) << filters;
+    EXPECT_EQ(read(filters).quantity_step, Decimal18_8()) << filters;
+  }
+}
+
 }  // namespace
 }  // namespace k2

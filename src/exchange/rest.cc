@@ -205,7 +205,7 @@ Json symbol_info(const std::string& symbol) {
           {"isMarginTradingAllowed", false},
           {"filters",
            {{{"filterType", "PRICE_FILTER"}, {"minPrice", "0.01000000"}, {"maxPrice", "1000000.00000000"}, {"tickSize", "0.01000000"}},
-            {{"filterType", "LOT_SIZE"}, {"minQty", "0.00001000"}, {"maxQty", "9000.00000000"}, {"stepSize", "0.00001000"}}}},
+            {{"filterType", "LOT_SIZE"}, {"minQty", "0.00000100"}, {"maxQty", "9000.00000000"}, {"stepSize", "0.00000100"}}}},
           {"permissions", Json::array()},
           {"permissionSets", {{"SPOT"}}},
           {"defaultSelfTradePreventionMode", "EXPIRE_MAKER"},

@@ -23,7 +23,9 @@ Result<Instrument> InstrumentTable::parse_entry(std::string_view entry) {
   return Instrument{.symbol = std::string(entry.substr(0, equals)),
                     .base_currency = std::string(entry.substr(equals + 1, slash - equals - 1)),
                     .quote_currency = std::string(entry.substr(slash + 1)),
-                    .status = {}};
+                    .status = {},
+                    .price_tick = {},
+                    .quantity_step = {}};
 }
 
 Status InstrumentTable::set(Instrument instrument) {

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/decimal.h"
 #include "base/result.h"
 
 namespace k2 {
@@ -20,6 +21,14 @@ struct Instrument {
   std::string base_currency;   // what is traded: BTC
   std::string quote_currency;  // what the price is in: USDT
   std::string status;          // the venue's word (TRADING, BREAK, ...); empty where not known
+  Decimal18_8 price_tick{};     // prices are multiples of it; 0 where not known
+  Decimal18_8 quantity_step{};  // quantities are multiples of it; 0 where not known
+
+  /// Whether both are multiples, as far as is known. Venues change their ticks: of a trade from before the change, false says nothing.
+  [[nodiscard]] bool is_on_grid(Decimal18_8 price, Decimal18_8 quantity) const {
+    return (price_tick.units() == 0 || price.units() % price_tick.units() == 0) &&
+           (quantity_step.units() == 0 || quantity.units() % quantity_step.units() == 0);
+  }
 
   bool operator==(const Instrument&) const = default;
 };

@@ -25,6 +25,16 @@ TEST(Instrument, NewerKnowledgeReplacesOlder) {
   EXPECT_EQ(table.all().front().symbol, "BTCEUR");
 }
 
+TEST(Instrument, KnowsWhatIsOffItsGridWhereItsTicksAreKnown) {
+  const auto decimal = [](const char* text) { return Decimal18_8::parse(text).value(); };
+  const Instrument known{"BTCUSDT", "BTC", "USDT", "TRADING", decimal("0.01"), decimal("0.00001")};
+  EXPECT_TRUE(known.is_on_grid(decimal("39432.48"), decimal("0.00026")));
+  EXPECT_FALSE(known.is_on_grid(decimal("39432.485"), decimal("0.00026")));
+  EXPECT_FALSE(known.is_on_grid(decimal("39432.48"), decimal("0.000263")));
+  const Instrument unknown{"BTCUSDT", "BTC", "USDT", "TRADING"};
+  EXPECT_TRUE(unknown.is_on_grid(decimal("39432.48000001"), decimal("0.00000001")));
+}
+
 TEST(Instrument, ConfiguredEntriesNameBothCurrencies) {
   EXPECT_EQ(InstrumentTable::parse_entry("BTCEUR=BTC/EUR").value(), (Instrument{"BTCEUR", "BTC", "EUR", ""}));
   for (const char* entry : {"", "BTCEUR", "BTCEUR=", "BTCEUR=BTC", "BTCEUR=/EUR", "BTCEUR=BTC/", "=BTC/EUR", "A/B=C", "A=B/C/D"})
