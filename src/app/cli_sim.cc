@@ -65,10 +65,10 @@ Result<int> run_sim(const CommandContext& context, SimFlags flags) {
   if (!started) return usage_or_failure(started.error());
   const auto sim = *std::move(started);
   say(context, "simulated exchange: " + sim->ws_url() + " and " + sim->rest_url());
-  if (!flags.plain) say(context, "its certificate authority is in " + flags.options.ca_file + "; feed from it with");
-  if (!flags.plain)
-    say(context,
-        "  k2 feed binance --endpoint " + sim->ws_url() + " --rest-endpoint " + sim->rest_url() + " --ca-file " + flags.options.ca_file);
+  if (!flags.plain) say(context, "its certificate authority is in " + flags.options.ca_file);
+  say(context, "record it, with its trades that are not real in a directory of their own:");
+  say(context, "  k2 up --data-dir sim-data --endpoint " + sim->ws_url() + " --rest-endpoint " + sim->rest_url() +
+                   (flags.plain ? "" : " --ca-file " + flags.options.ca_file));
   stop.wait(-1);
   const SimCounts counts = sim->counts();
   say(context, with_commas(static_cast<int64_t>(counts.trades)) + " trades, " + with_commas(static_cast<int64_t>(counts.frames)) +
