@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <unordered_map>
+#include <utility>
 
 #include "app/data_dir.h"
 #include "app/numbering_watch.h"
@@ -208,6 +209,8 @@ class FrameIngest final : public FrameSink {
     std::optional<Stretch> stretch;  // since the symbol's first trade
     NumberingWatch::Source* trades = nullptr;
     NumberingWatch::Source* quotes = nullptr;
+    const Instrument* instrument = nullptr;
+    bool is_off_grid = false;  // a trade of it was, and it was said
   };
   struct Line {
     Line(std::shared_ptr<const InstrumentTable> instruments, std::string_view given)
@@ -237,6 +240,7 @@ class FrameIngest final : public FrameSink {
     if (is_new) {
       at->second.trades = &numbering_.source(event_source(line.exchange, symbol, Channel::kTrades));
       at->second.quotes = &numbering_.source(event_source(line.exchange, symbol, Channel::kQuotes));
+      at->second.instrument = instruments_->find(symbol);
     }
     return at->second;
   }
@@ -264,6 +268,7 @@ class FrameIngest final : public FrameSink {
       line.latency.observe(static_cast<double>(std::max<int64_t>(0, trade.ingestion_timestamp.us - frame.event_time.us)) * 1e-6);
     K2_RETURN_IF_ERROR(ingest_.put(trade));
     SymbolOnLine& symbol = symbol_of(line, trade.symbol);
+    if (symbol.instrument != nullptr && !symbol.instrument->is_on_grid(trade.price, trade.quantity)) note_off_grid(line, symbol, trade);
     if (symbol.trades->is_trade_strange(*trade.source_sequence, trade.timestamp))
       return bury_strange(line.exchange, Channel::kTrades, raw);  // and nothing is said of its id, which may be another trade's
     if (backfill_ != nullptr) note(line, symbol, trade);
@@ -279,6 +284,22 @@ class FrameIngest final : public FrameSink {
     if (symbol_of(line, quote.symbol).quotes->is_quote_strange(*quote.source_sequence, raw.received))
       return bury_strange(line.exchange, Channel::kQuotes, raw);
     return {};
+  }
+
+  /// The trade is taken as it is: the venue may have changed the symbol's ticks since it was asked.
+  static void note_off_grid(const Line& line, SymbolOnLine& symbol, const Trade& trade) {
+    metrics()
+        .counter("k2_feed_off_grid_trades_total", "Live trades that are no multiple of the tick and step that exchangeInfo gave.",
+                 {{"exchange", line.exchange}})
+        .add();
+    if (std::exchange(symbol.is_off_grid, true)) return;
+    log_warning("trade_off_grid", {{"exchange", line.exchange},
+                                   {"symbol", trade.symbol},
+                                   {"trade_id", trade.trade_id},
+                                   {"price", trade.price.to_string()},
+                                   {"price_tick", symbol.instrument->price_tick.to_string()},
+                                   {"quantity", trade.quantity.to_string()},
+                                   {"quantity_step", symbol.instrument->quantity_step.to_string()}});
   }
 
   Status state_quotes() {
@@ -297,7 +318,8 @@ class FrameIngest final : public FrameSink {
   }
 
   static Counter& quote_outages_of(std::string_view exchange) {
-    return metrics().counter("k2_quote_outages_total", "Times that no line brought a symbol's quotes.", {{"exchange", std::string(exchange)}});
+    return metrics().counter("k2_quote_outages_total", "Times that no line brought a symbol's quotes.",
+                             {{"exchange", std::string(exchange)}});
   }
 
   // Put like any other, but ingest takes it for a duplicate where its number was taken before. So it is kept as a dead letter as well: every trade, and of

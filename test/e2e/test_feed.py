@@ -1,6 +1,7 @@
 """The WebSocket feed: the same trades as a dump, from k2's simulator and from a stranger's server, whatever frames it sends."""
 
 import json
+import time
 
 import pytest
 
@@ -8,7 +9,7 @@ import lake
 import log_reader
 import source_data
 import verifier
-from exchanges import feed, sim_playing_file
+from exchanges import feed, sim_playing_file, start_sim
 from foreign_exchange import ForeignExchange, make_certificate, recorded_frames, trade_frame
 
 TOPIC = source_data.BINANCE_TOPIC
@@ -39,6 +40,35 @@ def test_the_simulator_s_stream_gives_the_same_rows_as_the_dump(start, data_dir,
     running.wait_until(lambda: logged(data_dir) >= len(binance_trades), "all trades of the file", seconds=60)
     assert running.stop() == 0
     check_same_as_the_dump(data_dir, binance_trades)
+
+
+@pytest.mark.parametrize("file", [(), ("--file", source_data.BINANCE_DUMP, "--play-rate", "200", "--now")], ids=["random", "file"])
+def test_the_simulator_s_trades_are_of_now_however_long_it_waited_for_a_client(start, data_dir, tmp_path, file):
+    market = start_sim(start, tmp_path, *file)
+    idle_s, late_us_max = 4, 2_000_000
+    time.sleep(idle_s)
+    running = feed(start, data_dir, market.url, market.ca)
+    running.wait_until(lambda: logged(data_dir) >= 20, "trades")
+    assert running.stop() == 0
+    lake.archive(data_dir)
+    rows = lake.query_rows(data_dir, "trades")
+    assert len(rows) >= 20
+    assert all(-1000 <= row.ingestion_us - row.content.timestamp_us < late_us_max for row in rows)
+
+
+def test_trades_off_the_grid_that_the_venue_states_are_kept_and_said_once(start, data_dir, tmp_path):
+    file = tmp_path / "odd.csv"
+    prices = ["10.01", "10.005", "10.006", "10.02"]
+    file.write_text("".join(f"{i},{price},1.000001,10,1610064000{i:03},True,True\n" for i, price in enumerate(prices, 1)))
+    market = start_sim(start, tmp_path, "--file", file, "--speed", "0")
+    running = start("feed", "binance", "--data-dir", data_dir, "--symbols", "BTCUSDT", "--endpoint", market.url, "--ca-file", market.ca,
+                    env={"K2_BINANCE_REST_ENDPOINTS": market.rest}, name="feed")
+    running.wait_until(lambda: logged(data_dir) >= len(prices), "all trades")
+    assert running.stop() == 0
+    said = [line for line in running.talk_file.read_text().splitlines() if "trade_off_grid" in line]
+    assert len(said) == 1 and "10.00500000" in said[0] and "0.01000000" in said[0]
+    lake.archive(data_dir)
+    assert len(lake.query_rows(data_dir, "trades")) == len(prices)
 
 
 def test_after_the_stream_the_dump_adds_nothing(start, data_dir, exchange, binance_trades):
