@@ -156,6 +156,7 @@ struct Backfill::Impl {
   void fail_request(const GapRequest& request, GapFailure failure, const std::string& why);
   void state_events();
   void state(const GapEvent& event);
+  [[nodiscard]] SequenceRanges received_and_taken(size_t source_index) const;
   void state_received();
   void state_loaded();
   void put_row(Source& source, CoverageStatus status, const Range& range, const std::string& reason);
@@ -374,7 +375,9 @@ void Backfill::Impl::find_what_files_brought(size_t source_index) {
 }
 
 void Backfill::Impl::want_times(Source& source, const SequenceRanges& ranges) {
-  for (const Range& range : ranges.ranges()) source.times_wanted.insert({range.first, range.last});
+  for (const Range& range : ranges.ranges())
+    for (const int64_t id : {range.first, range.last})
+      if (!source.times.knows(id)) source.times_wanted.insert(id);
 }
 
 /// What is wanted was appended lately: it is looked for from the newest record backwards. What lies further back keeps the times that are known: a
@@ -451,6 +454,7 @@ Status Backfill::Impl::poll() {
   K2_TRY(const std::vector<Position> positions, log.positions(names));
   for (size_t i = 0; i < looked_at.size(); ++i)
     K2_RETURN_IF_ERROR(look(looked_at[i], positions[3 * i], positions[3 * i + 1], positions[3 * i + 2]));
+  for (size_t i = 0; i < sources.size(); ++i) want_times(sources[i], received_and_taken(i));
   return read_times();
 }
 
@@ -546,14 +550,21 @@ void Backfill::Impl::put_row(Source& source, CoverageStatus status, const Range&
   const int64_t beside = is_received(status) ? 0 : 1;
   const auto before = source.times.at_or_before(range.first - beside);
   const auto after = source.times.at_or_after(range.last + beside);
+  // A range that seems longer than it is would vouch for what lies beside it. So one whose times are not known is not called observed; one that
+  // closes a gap lies between events that were stated, and shrinks to a moment.
+  const auto from = source.times.at_or_after(range.first);
+  const auto to = source.times.at_or_before(range.last);
+  const bool is_timed = from && to && *from <= *to;
+  if (status == CoverageStatus::kObserved && !is_timed)
+    return log_info("observed_at_unknown_times",
+                    {{"exchange", source.exchange->name}, {"symbol", source.symbol}, {"first", range.first}, {"last", range.last}});
   Coverage row{
       .exchange = source.exchange->name,
       .symbol = source.symbol,
       .first_sequence = range.first,
       .last_sequence = range.last,
-      .timestamp =
-          is_received(status) ? source.times.at_or_after(range.first).value_or(before.value_or(now)) : before.value_or(after.value_or(now)),
-      .end_timestamp = is_received(status) ? source.times.at_or_before(range.last).value_or(after.value_or(now)) : after.value_or(now),
+      .timestamp = is_received(status) ? (is_timed ? *from : to.value_or(from.value_or(now))) : before.value_or(after.value_or(now)),
+      .end_timestamp = is_received(status) ? to.value_or(from.value_or(now)) : after.value_or(now),
       .status = status,
       .reason = reason,
       .ingestion_timestamp = now};
@@ -626,15 +637,22 @@ void Backfill::Impl::state(const GapEvent& event) {
   put_row(source, status, event.range, reason);
 }
 
+/// Of what is known to be received, the part that the log has.
+SequenceRanges Backfill::Impl::received_and_taken(size_t source_index) const {
+  SequenceRanges both;
+  for (const Range& range : sources[source_index].received.ranges())
+    for (const Range& part : filler.observed(source_index).taken.overlap(range)) both.insert(part);
+  return both;
+}
+
 /// What the feed received is observed once the log has it; the rest waits, or turns out to be a gap.
 void Backfill::Impl::state_received() {
   for (size_t i = 0; i < sources.size(); ++i) {
     Source& source = sources[i];
     if (source.received.empty()) continue;
-    const SequenceRanges& taken = filler.observed(i).taken;
-    for (const Range& range : source.received.ranges())
-      for (const Range& part : taken.overlap(range)) put_row(source, CoverageStatus::kObserved, part, "");
-    source.received = source.received.without(taken);
+    for (const SequenceRanges parts = received_and_taken(i); const Range& part : parts.ranges())
+      put_row(source, CoverageStatus::kObserved, part, "");
+    source.received = source.received.without(filler.observed(i).taken);
   }
 }
 

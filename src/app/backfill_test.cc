@@ -321,6 +321,27 @@ TEST_F(BackfillTest, WhatAnEarlierLifeTookBeforeItsFirstStatementIsStatedWithIts
   EXPECT_EQ(row.end_timestamp.us, 9 * kUsPerSecond);
 }
 
+TEST_F(BackfillTest, OfAStretchThatReachedTheLogInPartsEachHasItsOwnTimes) {
+  Ingest feed(*log_, *log_, as_feed());
+  const auto life = next_life(feed);
+  take(feed, 1, 9);
+  take(feed, 12, 15);
+  take(feed, 19, 20);
+  life->line_up("binance", {"BTCUSDT"});
+  life->received("binance", "BTCUSDT", {1, 20}, {1 * kUsPerSecond}, {20 * kUsPerSecond});
+  EXPECT_TRUE(soon([&] {
+    const std::vector<std::string> said = stated(0);
+    return std::ranges::all_of(std::vector<std::string>{"observed 1-9 ", "observed 12-15 ", "observed 19-20 "},
+                               [&](const std::string& row) { return std::ranges::count(said, row) > 0; });
+  }));
+  life->stop();
+  for (const Coverage& row : records<Coverage>(kCoverage, decode_coverage)) {
+    if (row.status != CoverageStatus::kObserved) continue;
+    EXPECT_EQ(row.timestamp.us, row.first_sequence * kUsPerSecond);
+    EXPECT_EQ(row.end_timestamp.us, row.last_sequence * kUsPerSecond);
+  }
+}
+
 TEST_F(BackfillTest, WhatLiesBetweenALoadedFileAndTheFeedIsNotSpokenOf) {
   Ingest file(*log_, *log_);
   Ingest feed(*log_, *log_, as_feed());

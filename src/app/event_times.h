@@ -30,6 +30,8 @@ class EventTimes {
   /// Then or earlier.
   void note_not_after(int64_t sequence, TimestampUs bound) { not_after_[sequence] = bound; }
 
+  /// Whether its own time is known.
+  [[nodiscard]] bool knows(int64_t sequence) const { return known_.contains(sequence); }
   /// A time that `sequence` was not before: of the nearest event known at or before it.
   [[nodiscard]] std::optional<TimestampUs> at_or_before(int64_t sequence) const {
     const auto exact = last_up_to(known_, sequence);

@@ -105,7 +105,8 @@ def test_trades_that_are_there_or_spoken_of_pass(rows):
     (7, [], "missing without a word"),
     (7, [says(0, "open", 7, 7), says(1, "backfilled", 7, 7)], "said to be there"),
     (7, [says(1, "observed", 0, 99), says(0, "lost", 7, 7)], "said to be there"),
-    (None, [says(0, "observed", 0, 99), says(1, "open", 7, 7)], "said to be missing"),
+    (None, [says(0, "observed", 0, 6), says(1, "open", 7, 7), says(2, "observed", 8, 99)], "said to be missing"),
+    (7, [says(0, "observed", 0, 99), says(1, "open", 7, 7)], "said to be there"),
 ])
 def test_a_trade_that_coverage_does_not_account_for_is_found(rows, absent, statements, fault):
     found = verifier.check_accounted([row for number, row in enumerate(rows) if number != absent], statements)
