@@ -2,6 +2,7 @@
 
 import collections
 import csv
+import datetime
 import json
 import time
 
@@ -179,6 +180,11 @@ def test_what_was_taken_before_a_kill_is_stated_by_the_next_start(start, data_di
     assert running.stop() == 0
     code, resolved = gaps(data_dir, "--all")
     assert code == 0 and sum(row["count"] for row in resolved) == TRADES, resolved
+    second = log_reader.records(data_dir, source_data.BINANCE_TOPIC)[1].content.timestamp_us
+    start_time = datetime.datetime.fromtimestamp(second / 1e6, datetime.timezone.utc).isoformat().replace("+00:00", "Z")
+    done = program.run("query", "trades", "BTCUSDT", "--data-dir", data_dir, "--start", start_time, "--end", resolved[-1]["end_timestamp"],
+                       "--complete", "-o", "csv")
+    assert done.stderr.splitlines()[-1] == b"k2: complete", done.stderr
     check_all(data_dir)
 
 
