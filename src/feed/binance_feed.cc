@@ -36,6 +36,8 @@ struct FeedMetrics {
   Gauge& last_frame =
       metrics().gauge("k2_feed_last_frame_timestamp_seconds", "When the last message came, Unix time.", {{"exchange", "binance"}});
   Counter& failovers = metrics().counter("k2_feed_failovers_total", "Moves of a line to its next endpoint.");
+  Gauge& on_fallback =
+      metrics().gauge("k2_feed_shards_on_fallback", "Groups of streams whose line is at another endpoint than the first.");
   Counter& stale = metrics().counter("k2_feed_stale_total", "Lines on which nothing came, or a stream fell silent far beyond its custom.");
 
   Counter& errors(std::string_view reason) {
@@ -398,8 +400,10 @@ void BinanceFeed::Impl::publish() {
   now.shards = shards.size();
   now.endpoint = shards.front()->plan.urls[shards.front()->group.line(0).endpoint()];
   std::map<SessionState, size_t> states;
+  size_t on_fallback = 0;
   for (const auto& shard : shards) {
     const LineGroup& group = shard->group;
+    on_fallback += group.line(0).endpoint() != 0 ? 1 : 0;
     for (const SessionState state : group.states()) ++states[state];
     now.lines += group.slots();
     now.is_exhausted = now.is_exhausted || group.is_exhausted();
@@ -418,6 +422,7 @@ void BinanceFeed::Impl::publish() {
   now.last_error = last_error;
   FeedMetrics& all = feed_metrics();
   all.connection_status.set(now.connected ? 1 : 0);
+  all.on_fallback.set(static_cast<double>(on_fallback));
   for (const SessionState state : kStates) all.lines(state).set(static_cast<double>(states[state]));
   all.reconnects.add(now.reconnects - reconnects_seen);
   reconnects_seen = now.reconnects;

@@ -8,7 +8,7 @@
 // Sources: binance-spot-api-docs, web-socket-streams.md, 2026-07-21; binance-us-api-docs.
 // Metrics (metrics()): k2_binance_connection_status, k2_binance_messages_received_total, k2_binance_reconnects_total,
 // k2_binance_errors_total{reason}, k2_feed_received_bytes_total, k2_feed_last_frame_timestamp_seconds, k2_feed_lines{state},
-// k2_feed_replacements_total{reason}, k2_feed_failovers_total, k2_feed_stale_total.
+// k2_feed_replacements_total{reason}, k2_feed_failovers_total, k2_feed_shards_on_fallback, k2_feed_stale_total.
 // Threads: "k2-feed" (all lines' lives) and one "k2-ws" a connection, which calls the sink.
 #pragma once
 
