@@ -103,12 +103,16 @@ int64_t newer(const Accounted& known, const Tally& tally) {
 std::string summary(const CoverageSource& source, const Tally& tally) {
   const int64_t missing = tally.of(CoverageStatus::kOpen) + tally.of(CoverageStatus::kLost);
   std::string text = source.exchange + " " + source.symbol + " " + source.channel + ": ";
-  if (missing > 0) text += with_commas(missing) + " missing in " + with_commas(tally.gaps) + (tally.gaps == 1 ? " gap" : " gaps");
+  // Of quotes the numbers are update ids, most of which never were one: how many are missing is not known.
+  if (missing > 0 && source.channel == channel_name(Channel::kQuotes))
+    text += "not received in " + with_commas(tally.gaps) + (tally.gaps == 1 ? " stretch" : " stretches");
+  else if (missing > 0) text += with_commas(missing) + " missing in " + with_commas(tally.gaps) + (tally.gaps == 1 ? " gap" : " gaps");
   else if (tally.silently_missing == 0)
     text += tally.unstated > 0 ? "no gap known" : (tally.newer > 0 ? "complete as far as stated" : "complete");
   if (tally.silently_missing > 0) text += (missing > 0 ? ", " : "") + with_commas(tally.silently_missing) + " missing and not stated yet";
-  text += ", ids " + std::to_string(tally.span->first) + " to " + std::to_string(tally.span->last) + ", from " +
-          format_rfc3339(tally.span->timestamp) + " to " + format_rfc3339(tally.span->end_timestamp) + ":";
+  text += (source.channel == channel_name(Channel::kQuotes) ? ", update ids " : ", ids ") + std::to_string(tally.span->first) + " to " +
+          std::to_string(tally.span->last) + ", from " + format_rfc3339(tally.span->timestamp) + " to " +
+          format_rfc3339(tally.span->end_timestamp) + ":";
   std::string parts;
   for (size_t i = 0; i < kCoverageStatusCount; ++i)
     if (tally.events[i] > 0)

@@ -13,7 +13,7 @@ bool is_recent(int64_t at_us, const HealthFacts& facts) { return at_us > 0 && fa
 
 std::string at_text(int64_t at_us) { return format_rfc3339({at_us}); }
 
-/// "not connected to wss://...: connection refused; attempt 3"
+/// "not connected to Binance (wss://..., backing_off); last error: connection refused"
 std::string disconnected(const BinanceFeedStatus& feed) {
   std::string text = "not connected to Binance (" + feed.endpoint + ", " + std::string(session_state_name(feed.state)) + ")";
   if (!feed.last_error.empty()) text += "; last error: " + feed.last_error;
