@@ -7,6 +7,9 @@
 
 namespace k2 {
 
+// answer_sql.cc
+[[nodiscard]] HttpReply answer_sql(const Call& call);
+
 // answer_pages.cc
 [[nodiscard]] HttpReply answer_page(const Call& call);
 [[nodiscard]] HttpReply answer_docs(const Call& call);

@@ -49,6 +49,7 @@ Json column_type(const Column& column) {
 }
 
 Json row_schema(const Route& route) {
+  if (route.row.empty()) return {{"type", "object"}};
   Json properties = Json::object();
   for (const Column& column : route.row) {
     Json& type = properties[std::string(column.name)] = column_type(column);
@@ -177,6 +178,7 @@ bool takes_token(const Route& route) {
 
 constexpr KnownProblem kProblems[] = {
     {400, "BadRequest", "The request cannot be read, or a parameter is not allowed: errors[] names it", [](const Route&) { return true; }},
+    {403, "Forbidden", "The statement has something that is not allowed", [](const Route&) { return false; }},
     {404, "NotFound", "What the path names is not there", [](const Route& route) { return !route.path_params.empty(); }},
     {406, "NotAcceptable", "None of the accepted types is one of ours", is_rows},
     {408, "RequestTimeout", "The request did not come in time", [](const Route&) { return true; }},
@@ -185,6 +187,7 @@ constexpr KnownProblem kProblems[] = {
     {414, "UriTooLong", "The request line is longer than 8 KiB", [](const Route&) { return true; }},
     {415, "UnsupportedMediaType", "The body is not application/json", has_body},
     {422, "UnprocessableContent", "A member of the body is not allowed: errors[] points to it", has_body},
+    {429, "TooManyRequests", "Too many at once: try again later", [](const Route&) { return false; }},
     {431, "FieldsTooLarge", "The header is larger than 16 KiB or has more than 64 fields", [](const Route&) { return true; }},
     {500, "InternalError", "A source contradicts itself", [](const Route&) { return true; }},
     {503, "Unavailable", "Too much at once, or a source is away: try again later", [](const Route&) { return true; }},

@@ -123,6 +123,11 @@ bool set_times(RequestQuery& query, std::string_view value, TimestampUs) {
   return value == "us" || value == "rfc3339";
 }
 
+bool set_sql(RequestQuery& query, std::string_view value, TimestampUs) {
+  query.sql = value;
+  return !value.empty();
+}
+
 bool set_read_token(RequestQuery& query, std::string_view value, TimestampUs) {
   query.read_token = value;
   return !value.empty() && value.size() <= kReadTokenBytesMax;
@@ -243,6 +248,10 @@ constexpr Param kTable{.name = "table",
                        .choices = "trades_v2|quotes_v2|coverage",
                        .fallback = "trades_v2"};
 
+constexpr Param kSql{
+    .name = "sql", .allowed = "one SELECT over trades, quotes and coverage", .set = set_sql, .most = 60'000, .required = true};
+constexpr Param kSqlMembers[] = {kSql, kLimit, kFormat, kTimes, kReadToken};
+
 constexpr Param kStatsParams[] = {kFormat, kTimes};
 constexpr Param kSnapshotsParams[] = {kTable, kFormat, kTimes};
 constexpr Param kSnapshotIdParams[] = {kSnapshotId};
@@ -285,6 +294,7 @@ std::span<const Param> snapshot_id_params() { return kSnapshotIdParams; }
 std::span<const Param> trades_query_members() { return kTradesMembers; }
 std::span<const Param> quotes_query_members() { return kQuotesMembers; }
 std::span<const Param> snapshot_query_members() { return kSnapshotMembers; }
+std::span<const Param> sql_members() { return kSqlMembers; }
 std::span<const Param> replay_members() { return kReplayMembers; }
 
 std::expected<RequestQuery, ParamError> read_params(std::span<const Param> params, const QueryParams& given, TimestampUs now) {

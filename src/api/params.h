@@ -31,6 +31,7 @@ struct RequestQuery {
   std::string page_token;
   int64_t snapshot_id = 0;              // of the path
   std::string table = "trades_v2";
+  std::string sql;
   std::vector<CoverageStatus> statuses; // empty: all
 };
 
@@ -78,6 +79,7 @@ struct ParamError {
 [[nodiscard]] std::span<const Param> trades_query_members();
 [[nodiscard]] std::span<const Param> quotes_query_members();
 [[nodiscard]] std::span<const Param> snapshot_query_members();
+[[nodiscard]] std::span<const Param> sql_members();
 [[nodiscard]] std::span<const Param> replay_members();
 
 /// Reads them all. An error names the parameter and what is allowed.

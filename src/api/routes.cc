@@ -73,6 +73,7 @@ constexpr auto kEventRow = [] {
 }();
 
 constexpr int kNotReady[] = {503};
+constexpr int kSqlProblems[] = {403, 429};
 
 const Route kRoutes[] = {
     {.method = "GET",
@@ -139,6 +140,14 @@ const Route kRoutes[] = {
      .row = kEventRow,
      .has_pages = true,
      .answer = answer_replay},
+    {.method = "POST",
+     .path = "/v1/sql",
+     .summary = "One SELECT over trades, quotes and coverage, on one cut, in a locked process",
+     .body = sql_members(),
+     .row_name = "SqlRow",
+     .further_statuses = kSqlProblems,
+     .scope = Scope::kSql,
+     .answer = answer_sql},
     {.method = "GET",
      .path = "/v1/stats",
      .summary = "How much each table and the log hold",

@@ -64,7 +64,7 @@ struct Route {
   std::span<const Param> body = {};  // members of a JSON object; empty: no body
   AnswerKind kind = AnswerKind::kRows;
   std::string_view row_name = {};  // kRows: what the document calls a row: "Trade"
-  std::span<const Column> row = {};  // kRows: its members
+  std::span<const Column> row = {};  // kRows: its members; empty: as the question says
   bool says_complete = false;  // kRows: with the members of api/complete.h
   bool has_pages = false;  // kRows: with next_page_token
   std::string_view schema = {};  // kJson: a JSON Schema

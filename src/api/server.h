@@ -22,10 +22,13 @@
 
 namespace k2 {
 
+class OutsideSql;
+
 struct ApiOptions {
   std::string listen = "127.0.0.1:8080";
   int64_t query_timeout_us = 30'000'000;
   std::string version = "0.0.0";             // of the program, for /openapi.json
+  OutsideSql* sql = nullptr;  // runs POST /v1/sql; outlives the server; nullptr: refused
   std::function<std::string()> health_json;  // the body of /health: an object
   std::function<bool()> is_ready;            // /readyz
 };

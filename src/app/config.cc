@@ -249,9 +249,12 @@ std::vector<ConfigKey> make_keys() {
       duration_key("binance.backfill_confirm_after", "time between two answers of the venue that have to agree on what was not issued",
                    K2_AT(binance.backfill_confirm_after_us), kConfirmMinUs),
       address_key("serve.listen", "HTTP: API, page, metrics", K2_AT(serve.listen)),
-      address_key("serve.pg_listen", "PostgreSQL wire protocol (not served by this build)", K2_AT(serve.pg_listen)),
+      address_key("serve.pg_listen", "PostgreSQL wire protocol; served where it is set", K2_AT(serve.pg_listen)),
       text_key("query.memory_limit", "DuckDB's memory limit", K2_AT(query.memory_limit)),
       count_key("query.threads", "DuckDB's threads", 1, 256, K2_AT(query.threads)),
+      count_key("sql.workers", "locked processes that run SQL from outside, at once", 1, 64, K2_AT(sql.workers)),
+      count_key("sql.memory_mib", "MiB that each of them may take", 512, 1 << 20, K2_AT(sql.memory_mib)),
+      duration_key("sql.timeout", "after which a question of SQL from outside is killed", K2_AT(sql.timeout_us), kUsPerSecond),
       instruments_key(),
   };
 }

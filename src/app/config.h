@@ -67,6 +67,13 @@ struct QueryConfig {
   int64_t threads = 2;
 };
 
+/// Of the locked workers that run SQL from outside.
+struct SqlConfig {
+  int64_t workers = 2;  // at once; more questions wait
+  int64_t memory_mib = 2048;  // of each
+  int64_t timeout_us = 30'000'000;
+};
+
 struct Config {
   std::string schema_version = "v2";
   std::string data_dir = "./k2-data";
@@ -75,6 +82,7 @@ struct Config {
   BinanceConfig binance;
   ServeConfig serve;
   QueryConfig query;
+  SqlConfig sql;
   std::map<std::string, std::string> instruments;  // symbol -> "BASE/QUOTE", where the venue can't be asked
 
   /// Where each setting came from, by key name: "default", "environment K2_DATA_DIR", "./k2.toml:3", "flag".

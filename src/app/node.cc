@@ -4,16 +4,19 @@
 
 #include <algorithm>
 #include <atomic>
+#include <filesystem>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "api/live_stream.h"
+#include "api/pg_server.h"
 #include "api/server.h"
 #include "app/archive_options.h"
 #include "app/data_dir.h"
 #include "app/feed_binance.h"
 #include "app/health.h"
+#include "app/sql_workers.h"
 #include "app/version.h"
 #include "base/logging.h"
 #include "base/metrics.h"
@@ -51,6 +54,8 @@ struct Node::Impl {
   std::unique_ptr<BinanceSource> feed;
   std::unique_ptr<Archive> archive;
   std::unique_ptr<LiveStream> stream;
+  std::unique_ptr<SqlWorkers> sql;
+  std::unique_ptr<PgServer> pg;
   std::unique_ptr<ApiServer> api;
 
   std::stop_source archive_stop;
@@ -106,11 +111,23 @@ Status Node::Impl::start_serving() {
   engine_options.threads = static_cast<int>(config.query.threads);
   K2_TRY(engine, Engine::open(*lake, *log, *log, engine_options));
   stream = std::make_unique<LiveStream>(*log, *log, *engine);
+  SqlWorkersOptions sql_options;
+  sql_options.warehouse = std::filesystem::absolute(below_data_dir(config, config.lake.warehouse)).lexically_normal();
+  sql_options.workers = static_cast<int>(config.sql.workers);
+  sql_options.threads = static_cast<int>(config.query.threads);
+  sql_options.memory_bytes = config.sql.memory_mib << 20;
+  sql_options.timeout_us = config.sql.timeout_us;
+  sql = std::make_unique<SqlWorkers>(*engine, sql_options);
   K2_TRY(api, ApiServer::start(*engine, *stream,
                                {.listen = config.serve.listen,
                                 .version = version_number(),
+                                .sql = sql.get(),
                                 .health_json = [this] { return health_json(); },
                                 .is_ready = [this] { return readiness().has_value(); }}));
+  // Not by default yet: it asks for no password, and has no catalog (psql's backslash commands).
+  if (const auto origin = config.origins.find("serve.pg_listen"); origin == config.origins.end() || origin->second == "default") return {};
+  K2_TRY(pg, PgServer::start(*engine, *sql, {.listen = config.serve.pg_listen, .query_timeout_us = config.sql.timeout_us}));
+  log_info("pg_listening", {{"port", pg->port()}});
   return {};
 }
 
@@ -146,7 +163,9 @@ Status Node::Impl::stop() {
   archive_stop.request_stop();
   if (archive_thread.joinable()) archive_thread.join();
   note(archive_end);
+  pg.reset();
   api.reset();
+  sql.reset();
   stream.reset();
   return worst;
 }
@@ -210,8 +229,7 @@ Json Node::Impl::table_health(Channel channel, HealthFacts& facts) const {
   out["lag"] = fact.lag = logged - committed;
   if (is_complete && archive)
     for (const ArchiveStatus::Table& table : archive->status().tables)
-      if (table.name == table_of(channel).name && !table.last_error.empty())
-        out["last_error"] = fact.error = table.last_error;
+      if (table.name == table_of(channel).name && !table.last_error.empty()) out["last_error"] = fact.error = table.last_error;
   return out;
 }
 

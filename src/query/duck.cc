@@ -71,6 +71,7 @@ Status from_error_data(duckdb_error_data data, std::string_view what) {
 
 // DuckDB's name of a type, of those that may be asked for; empty: any other.
 std::string type_name(duckdb_logical_type type) {
+  if (type == nullptr) return "";
   static const std::map<duckdb_type, std::string> names{{DUCKDB_TYPE_BOOLEAN, "BOOLEAN"},
                                                         {DUCKDB_TYPE_TINYINT, "TINYINT"},
                                                         {DUCKDB_TYPE_SMALLINT, "SMALLINT"},
@@ -311,7 +312,8 @@ Result<DuckConnection::Description> DuckConnection::describe(const std::string& 
     const char* name = duckdb_prepared_statement_column_name(prepared.statement, i);
     texts.push_back(text_of(name));
     duckdb_free(const_cast<char*>(name));
-    if (duckdb_get_type_id(owners.back().type) == DUCKDB_TYPE_INVALID)  // not known before the parameters are
+    if (owners.back().type == nullptr ||
+        duckdb_get_type_id(owners.back().type) == DUCKDB_TYPE_INVALID)  // not known before the parameters are
       owners.back() = LogicalType(duckdb_create_logical_type(DUCKDB_TYPE_VARCHAR));
   }
   std::vector<const char*> names;
