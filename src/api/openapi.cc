@@ -140,6 +140,11 @@ Json body_schema(std::span<const Param> body) {
 
 // --- answers ----------------------------------------------------------------------------------------------------------
 
+bool takes_token(const Route& route) {
+  const auto is_token = [](const Param& param) { return param.name == "read_token" || param.name == "page_token"; };
+  return std::ranges::any_of(route.params, is_token) || std::ranges::any_of(route.body, is_token);
+}
+
 Json good_answer(const Route& route) {
   switch (route.kind) {
     case AnswerKind::kRows: {
@@ -149,6 +154,8 @@ Json good_answer(const Route& route) {
                                   {"schema", {{"type", "string"}, {"enum", Json::array({"true", "false", "unknown"})}}}};
       if (route.has_pages)
         headers["K2-Next-Page-Token"] = {{"description", "next_page_token, where it is not empty"}, {"schema", {{"type", "string"}}}};
+      if (route.method == "GET" && takes_token(route))
+        headers["ETag"] = {{"description", "of the answer, where the question has a read_token"}, {"schema", {{"type", "string"}}}};
       return {{"description", "Rows"}, {"headers", headers}, {"content", rows_content(route)}};
     }
     case AnswerKind::kJson:
@@ -171,11 +178,6 @@ struct KnownProblem {
 bool has_body(const Route& route) { return !route.body.empty(); }
 bool is_rows(const Route& route) { return route.kind == AnswerKind::kRows; }
 
-bool takes_token(const Route& route) {
-  const auto is_token = [](const Param& param) { return param.name == "read_token" || param.name == "page_token"; };
-  return std::ranges::any_of(route.params, is_token) || std::ranges::any_of(route.body, is_token);
-}
-
 constexpr KnownProblem kProblems[] = {
     {400, "BadRequest", "The request cannot be read, or a parameter is not allowed: errors[] names it", [](const Route&) { return true; }},
     {403, "Forbidden", "The statement has something that is not allowed", [](const Route&) { return false; }},
@@ -195,6 +197,8 @@ constexpr KnownProblem kProblems[] = {
 
 Json responses_of(const Route& route) {
   Json responses{{"200", good_answer(route)}};
+  if (is_rows(route) && route.method == "GET" && takes_token(route))
+    responses["304"] = {{"description", "The client has this answer already (If-None-Match, with a read_token)"}};
   for (const KnownProblem& problem : kProblems) {
     const bool own = std::ranges::find(route.further_statuses, problem.status) != route.further_statuses.end();
     if (own || problem.happens(route)) responses[std::to_string(problem.status)] = ref("responses", problem.name);

@@ -1,12 +1,16 @@
 #include "api/rows.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
 #include "api/complete.h"
+#include "api/encoding.h"
+#include "api/page_token.h"
 #include "api/problem.h"
 #include "api/server.h"
 #include "base/logging.h"
+#include "base/sha256.h"
 #include "query/format.h"
 
 namespace k2 {
@@ -41,6 +45,12 @@ class PeekedResult final : public QueryResult {
   bool is_at_end_ = false;
 };
 
+// What a cache may do: keep what never changes, and ask whether it may use it.
+void add_caching(HttpHeaders& headers, const std::string& etag) {
+  headers.add("Cache-Control", etag.empty() ? "no-store" : "private, no-cache");
+  if (!etag.empty()) headers.add("ETag", etag);
+}
+
 /// One answer over rows: what to write, and what goes around it.
 struct Rows {
   LimitedResult result;
@@ -49,6 +59,7 @@ struct Rows {
   std::optional<Completeness> completeness;
   std::optional<std::string> next_page_token;
   std::string token;
+  std::string etag;  // empty: the answer may change
 
   /// Writes the whole body.
   Status write_to(const Sink& sink) {
@@ -62,7 +73,8 @@ struct Rows {
     return sink(rest + ",\"read_token\":\"" + token + "\"}\n");
   }
   [[nodiscard]] HttpHeaders headers() const {
-    HttpHeaders headers{{"K2-Read-Token", token}, {"Cache-Control", "no-store"}};
+    HttpHeaders headers{{"K2-Read-Token", token}};
+    add_caching(headers, etag);
     if (completeness) headers.add("K2-Complete", std::string(complete_word(*completeness)));
     if (next_page_token && !next_page_token->empty()) headers.add("K2-Next-Page-Token", *next_page_token);
     return headers;
@@ -75,6 +87,42 @@ void write_stream(const std::shared_ptr<Rows>& rows, const std::shared_ptr<HttpS
   if (done) return stream->finish();
   if (!stream->is_closed()) log_warning("answer_torn", {{"error", done.error().message}});
   stream->abort();
+}
+
+// The bytes of an answer are a matter of its question, its cut, this program and how they are coded; so they have a name before they are made. Empty: the
+// question names no cut.
+std::string etag_of(const Call& call, Format format, const Cut& cut) {
+  if (call.route.method != "GET" || call.query.read_token.empty()) return {};
+  const auto time_text = [](const std::optional<TimestampUs>& time) { return time ? std::to_string(time->us) : std::string("-"); };
+  std::string text = question_text(call.request.path, call.given);
+  for (const std::string& part :
+       {time_text(call.query.events.start), time_text(call.query.events.end), std::string(format_name(format)),
+        std::string(call.query.options.integer_times ? "us" : "rfc3339"), read_token(cut),
+        std::string(encoding_name(accepted_encoding(call.request.headers.get("Accept-Encoding")))), call.api.options.version})
+    text += "\n" + part;
+  return '"' + sha256_hex(text).substr(0, 32) + '"';
+}
+
+// If-None-Match (RFC 9110, 13.1.2).
+bool is_known_to_client(const HttpRequest& request, std::string_view etag) {
+  std::string_view known = request.headers.get("If-None-Match");
+  if (etag.empty()) return false;
+  while (!known.empty()) {
+    const size_t comma = std::min(known.find(','), known.size());
+    std::string_view one = known.substr(0, comma);
+    while (one.starts_with(' ')) one.remove_prefix(1);
+    while (one.ends_with(' ')) one.remove_suffix(1);
+    if (one.starts_with("W/")) one.remove_prefix(2);
+    if (one == etag || one == "*") return true;
+    known.remove_prefix(std::min(comma + 1, known.size()));
+  }
+  return false;
+}
+
+HttpResponse not_modified(const std::string& etag, const Cut& cut) {
+  HttpResponse response{.status = 304, .content_type = "", .headers = {{"K2-Read-Token", read_token(cut)}}, .body = ""};
+  add_caching(response.headers, etag);
+  return response;
 }
 
 HttpResponse no_format(const HttpRequest& request) {
@@ -91,12 +139,14 @@ HttpReply answer_rows(const Call& call, const std::function<Result<Answer>(const
   if (!format) return no_format(request);
   const auto cut = query.read_token.empty() ? call.api.engine.cut() : call.api.engine.cut_of(query.read_token);
   if (!cut) return problem_of(request, cut.error());
+  const std::string etag = etag_of(call, *format, *cut);
+  if (is_known_to_client(request, etag)) return not_modified(etag, *cut);
   auto asked = ask(*cut, QueryLimits{.timeout_us = call.api.options.query_timeout_us, .stop = request.cancelled});
   if (!asked) return problem_of(request, asked.error());
   auto result = PeekedResult::peek(std::move(asked->result));
   if (!result) return problem_of(request, result.error());
   auto rows = std::make_shared<Rows>(Rows{LimitedResult(*std::move(result), asked->limit.value_or(INT64_MAX)), *format, query.options,
-                                          std::move(asked->completeness), std::move(asked->next_page_token), read_token(*cut)});
+                                          std::move(asked->completeness), std::move(asked->next_page_token), read_token(*cut), etag});
   if (query.events.limit > kBufferedRowsMax)
     return HttpStreamReply{.status = 200,
                            .content_type = std::string(media_type(*format)),

@@ -5,6 +5,7 @@
 #include <utility>
 #include <variant>
 
+#include "api/finish.h"
 #include "api/http_metrics.h"
 #include "api/problem.h"
 #include "api/read_call.h"
@@ -31,7 +32,7 @@ struct ApiServer::Impl final : HttpHandler {
 HttpReply ApiServer::Impl::handle(HttpRequest request) {
   const auto started = std::chrono::steady_clock::now();
   const RouteMatch match = find_route(request.method, request.path);
-  HttpReply reply = answer(match, request);
+  HttpReply reply = finish_reply(request, options.cors_origins, answer(match, request));
   const auto* response = std::get_if<HttpResponse>(&reply);
   count_http_answer(match.pattern.empty() ? kOtherRoute : match.pattern, request.method, response != nullptr ? response->status : 200,
                     std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count());
@@ -41,6 +42,7 @@ HttpReply ApiServer::Impl::handle(HttpRequest request) {
 HttpReply ApiServer::Impl::answer(const RouteMatch& match, const HttpRequest& request) {
   if (match.pattern.empty())
     return problem(request, 404, "no such route: " + request.path.substr(0, 128) + "; / shows the page, /v1/trades is a good start");
+  if (auto preflight = preflight_reply(request, options.cors_origins, match.allow)) return *std::move(preflight);
   if (match.route == nullptr) {
     HttpResponse refused = problem(request, 405, request.method + " is not for " + request.path);
     refused.headers.add("Allow", match.allow);

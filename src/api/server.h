@@ -15,6 +15,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "api/live_stream.h"
 #include "base/result.h"
@@ -27,6 +28,7 @@ class OutsideSql;
 struct ApiOptions {
   std::string listen = "127.0.0.1:8080";
   int64_t query_timeout_us = 30'000'000;
+  std::vector<std::string> cors_origins;     // whose pages may read answers: "https://example.org"; "*": any
   std::string version = "0.0.0";             // of the program, for /openapi.json
   OutsideSql* sql = nullptr;  // runs POST /v1/sql; outlives the server; nullptr: refused
   std::function<std::string()> health_json;  // the body of /health: an object

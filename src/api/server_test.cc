@@ -3,14 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "base/uuid.h"
-#include "codec/avro.h"
-#include "codec/schemas.h"
-#include "log/local_log.h"
-#include "net/http_client.h"
+#include "api/server_testing.h"
 
 namespace k2 {
 namespace {
@@ -18,82 +13,7 @@ namespace {
 using testing::HasSubstr;
 using Json = nlohmann::json;
 
-class ServerTest : public testing::Test {
- protected:
-  void SetUp() override {
-    dir_ = testing::TempDir() + "k2-server-" + random_uuid();
-    std::filesystem::create_directories(dir_);
-    log_ = LocalLog::open(dir_ + "/log.db").value();
-    ASSERT_TRUE(Lake::init({.data_dir = dir_}));
-    lake_ = Lake::open({.data_dir = dir_}).value();
-    schema_ = log_->register_schema("market.crypto.trades.binance-value", trade_schema()).value();
-    coverage_schema_ = log_->register_schema("market.crypto.coverage.binance-value", coverage_schema()).value();
-    put(1, 20);
-    engine_ = Engine::open(*lake_, *log_, *log_, {.memory_limit = "256MB", .threads = 1}).value();
-    stream_ = std::make_unique<LiveStream>(*log_, *log_, *engine_);
-    server_ = ApiServer::start(
-                  *engine_, *stream_,
-                  {.listen = "127.0.0.1:0", .health_json = [] { return "{\"status\":\"ok\"}\n"; }, .is_ready = [this] { return ready_; }})
-                  .value();
-  }
-  void TearDown() override {
-    server_.reset();
-    stream_.reset();
-    engine_.reset();
-    lake_.reset();
-    log_.reset();
-    std::filesystem::remove_all(dir_);
-  }
-
-  void put(int64_t first, int64_t last) {
-    for (int64_t id = first; id <= last; ++id) {
-      Trade trade;
-      trade.message_id = MessageIdMaker("binance", "BTCUSDT", "trades").make(id);
-      trade.trade_id = std::to_string(id);
-      trade.symbol = id % 2 == 0 ? "ETHUSDT" : "BTCUSDT";
-      trade.exchange = "binance";
-      trade.asset_class = AssetClass::kCrypto;
-      trade.timestamp = {1'610'064'000'000'000 + id};
-      trade.price = *Decimal18_8::parse("39432.48");
-      trade.quantity = *Decimal18_8::parse("0.000263");
-      trade.currency = "USDT";
-      trade.source_sequence = id;
-      std::string message;
-      encode_trade(trade, schema_, message);
-      ASSERT_TRUE(log_->append({{"market.crypto.trades.binance", trade.symbol, message, {}}}, {}));
-    }
-  }
-
-  /// Trade n happens n seconds after the first midnight of 2021's eighth day.
-  void say(CoverageStatus status, int64_t first, int64_t last, std::string reason = "") {
-    const Coverage coverage{.exchange = "binance",
-                            .symbol = "BTCUSDT",
-                            .first_sequence = first,
-                            .last_sequence = last,
-                            .timestamp = {1'610'064'000'000'000 + first * kUsPerSecond},
-                            .end_timestamp = {1'610'064'000'000'000 + last * kUsPerSecond},
-                            .status = status,
-                            .reason = std::move(reason)};
-    std::string message;
-    encode_coverage(coverage, coverage_schema_, message);
-    ASSERT_TRUE(log_->append({{"market.crypto.coverage.binance", coverage.symbol, message, {}}}, {}));
-  }
-
-  HttpAnswer get(const std::string& target, const HttpHeaders& headers = {}) {
-    return HttpClient().get(server_->url() + target, headers).value();
-  }
-  Json json(const std::string& target) { return Json::parse(get(target).body); }
-
-  std::string dir_;
-  bool ready_ = true;
-  int32_t schema_ = 0;
-  int32_t coverage_schema_ = 0;
-  std::unique_ptr<LocalLog> log_;
-  std::unique_ptr<Lake> lake_;
-  std::unique_ptr<Engine> engine_;
-  std::unique_ptr<LiveStream> stream_;
-  std::unique_ptr<ApiServer> server_;
-};
+using ServerTest = ServerFixture;
 
 TEST_F(ServerTest, TradesComeNewestFirstWithTheirCut) {
   const Json answer = json("/v1/trades?symbol=BTCUSDT&limit=3");
@@ -163,7 +83,7 @@ TEST_F(ServerTest, TradesSayWhetherTheyAreComplete) {
   EXPECT_EQ(json(window + "&times=us")["known_until"], 1'610'064'090'000'000);
   EXPECT_EQ(json(window + "&read_token=" + token)["complete"], false);
   EXPECT_EQ(get(window + "&format=csv").headers.get("K2-Complete"), "true");
-  EXPECT_FALSE(json("/v1/quotes?symbol=BTCUSDT").contains("complete"));
+  EXPECT_EQ(json("/v1/quotes?symbol=BTCUSDT")["complete"], nullptr);  // nothing was stated of quotes
 }
 
 TEST_F(ServerTest, AReadTokenGivesTheSameRowsLater) {
@@ -214,6 +134,37 @@ TEST_F(ServerTest, HealthReadinessMetricsAndPage) {
   EXPECT_EQ(get("/readyz").status, 503);
   EXPECT_THAT(get("/metrics").body, HasSubstr("k2_http_requests_total{route=\"/readyz\",method=\"GET\",code=\"5xx\"}"));
   EXPECT_THAT(get("/").body, HasSubstr("<title>k2 live</title>"));
+}
+
+TEST_F(ServerTest, WhatIsPinnedIsNotSentTwice) {
+  const std::string token = json("/v1/trades")["read_token"];
+  const std::string pinned = "/v1/trades?limit=5&read_token=" + token;
+  const HttpAnswer first = get(pinned);
+  const std::string etag(first.headers.get("ETag"));
+  ASSERT_FALSE(etag.empty());
+  put(21, 25);
+  const HttpAnswer again = get(pinned, {{"If-None-Match", "\"other\", " + etag}});
+  EXPECT_EQ(again.status, 304);
+  EXPECT_EQ(again.body, "");
+  EXPECT_EQ(again.headers.get("ETag"), etag);
+  EXPECT_EQ(get(pinned).body, first.body);
+  EXPECT_NE(get(pinned + "&format=csv").headers.get("ETag"), etag);
+  EXPECT_NE(get("/v1/trades?limit=6&read_token=" + token).headers.get("ETag"), etag);
+  EXPECT_EQ(get("/v1/trades").headers.find("ETag"), nullptr);
+  EXPECT_EQ(get("/v1/trades", {{"If-None-Match", "*"}}).status, 200);
+}
+
+TEST_F(ServerTest, AnswersAreEncodedAsTheClientTakesThem) {
+  const std::string plain = get("/v1/trades?format=csv&limit=20").body;
+  for (const char* encoding : {"gzip", "zstd"})
+    for (const char* limit : {"20", "100000"}) {
+      const HttpAnswer answer = get(std::string("/v1/trades?format=csv&limit=") + limit, {{"Accept-Encoding", encoding}});
+      EXPECT_EQ(answer.status, 200);
+      EXPECT_EQ(answer.headers.get("Content-Encoding"), encoding);
+      EXPECT_LT(answer.body.size(), plain.size() / 2);
+    }
+  EXPECT_EQ(get("/v1/trades?format=parquet", {{"Accept-Encoding", "gzip"}}).headers.find("Content-Encoding"), nullptr);
+  EXPECT_EQ(get("/livez", {{"Accept-Encoding", "gzip"}}).headers.find("Content-Encoding"), nullptr);
 }
 
 TEST_F(ServerTest, SymbolsAreListed) {
