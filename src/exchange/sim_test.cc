@@ -329,7 +329,7 @@ TEST(Sim, WritesItsAuthorityAndRefusesBadOptions) {
   }
   std::filesystem::remove(ca_file);
   EXPECT_EQ(SimExchange::start({.symbols = {}}).error().kind, ErrorKind::kInvalidInput);
-  EXPECT_EQ(SimExchange::start({.play_file = "/nonexistent"}).error().kind, ErrorKind::kNotFound);
+  EXPECT_EQ(SimExchange::start({.play_file = "/dev/null/nothing"}).error().kind, ErrorKind::kNotFound);
   EXPECT_EQ(SimExchange::start({.listen = "x"}).error().kind, ErrorKind::kInvalidInput);
 }
 
