@@ -148,11 +148,12 @@ def wait_for_success(running: program.Program) -> None:
 
 
 def file_steps(data_dir):
-    """The commands that take a file into the tables. One symbol of the dump, one company's quotes, and a line that becomes a dead letter."""
+    """The commands that take a file into the tables. One symbol of the dump, one company's quotes, and a line that becomes a dead letter (behind one
+    that the dump has as well: a file of nothing else is refused)."""
     bad = data_dir.parent / "bad.csv"
-    bad.write_text("no trade\n")
+    bad.write_text(source_data.BINANCE_DUMP.read_text().splitlines(keepends=True)[0] + "no trade\n")
     return [("load", "binance", "--data-dir", data_dir, source_data.BINANCE_DUMP, "--symbol", "BTCUSDT"),
-            ("load", "binance", "--data-dir", data_dir, bad, "--symbol", "ETHUSDT"),
+            ("load", "binance", "--data-dir", data_dir, bad, "--symbol", "BTCUSDT"),
             ("load", "asx", "--data-dir", data_dir, "--reference", source_data.ASX_REFERENCE, "--quotes", source_data.ASX_QUOTES[2]),
             ("archive", "--data-dir", data_dir, "--until-caught-up")]
 
