@@ -19,7 +19,7 @@ class CommandTest : public testing::Test {
  protected:
   void SetUp() override {
     dir_ = testing::TempDir() + "k2-command-" + random_uuid();
-    setenv("XDG_CONFIG_HOME", "/nonexistent", 1);
+    setenv("XDG_CONFIG_HOME", "/dev/null/none", 1);
   }
   void TearDown() override { std::filesystem::remove_all(dir_); }
 
@@ -120,7 +120,7 @@ TEST_F(CommandTest, AQuestionThatContradictsItselfIsUsage) {
 }
 
 TEST_F(CommandTest, CompletionsAndTheManualNeedNoConfiguration) {
-  setenv("K2_CONFIG", "/nonexistent/k2.toml", 1);
+  setenv("K2_CONFIG", "/dev/null/none/k2.toml", 1);
   EXPECT_EQ(run({"completion", "bash"}), kExitOk);
   EXPECT_EQ(run({"man"}), kExitOk);
   EXPECT_EQ(run({"config", "show"}), kExitUsage);
@@ -175,7 +175,7 @@ TEST_F(CommandTest, AnEmptyLakeIsMadeAndSound) {
 }
 
 TEST_F(CommandTest, AConfigurationWithAnUnknownKeyIsUsage) {
-  EXPECT_EQ(run({"config", "check", "--config", "/nonexistent/k2.toml"}), kExitUsage);
+  EXPECT_EQ(run({"config", "check", "--config", "/dev/null/none/k2.toml"}), kExitUsage);
   setenv("K2_LAKE_COMIT_INTERVAL", "1s", 1);
   EXPECT_EQ(run({"config", "check"}), kExitUsage);
   unsetenv("K2_LAKE_COMIT_INTERVAL");

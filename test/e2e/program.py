@@ -16,7 +16,7 @@ TALK_BYTES_SHOWN = 4000
 def environment(extra: dict | None = None) -> dict:
     """The caller's environment without k2's own settings, so that a developer's configuration changes no test."""
     keep = {key: value for key, value in os.environ.items() if not key.startswith("K2_") and key not in ("XDG_CONFIG_HOME", "NO_COLOR")}
-    return {**keep, "XDG_CONFIG_HOME": "/nonexistent", "NO_COLOR": "1", **(extra or {})}
+    return {**keep, "XDG_CONFIG_HOME": "/dev/null/none", "NO_COLOR": "1", **(extra or {})}
 
 
 def free_port() -> int:

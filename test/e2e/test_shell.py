@@ -101,7 +101,8 @@ def test_fish_offers_commands_flags_and_values(script, shop):
     fish = need("fish")
 
     def offers(line: str) -> set[str]:
-        done = subprocess.run([fish, "--no-config", "-c", f"source {script('fish')}; complete -C '{line}'"], cwd=shop, capture_output=True, text=True)
+        done = subprocess.run([fish, "--no-config", "-c", f"source {script('fish')}; complete -C '{line}'"], cwd=shop, capture_output=True, text=True,
+                              env=program.environment({"XDG_CONFIG_HOME": str(shop), "HOME": str(shop)}))  # fish makes itself directories
         assert done.returncode == 0 and not done.stderr, done.stderr
         return {offer.split("\t")[0] for offer in done.stdout.splitlines()}
 
