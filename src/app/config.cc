@@ -250,6 +250,7 @@ std::vector<ConfigKey> make_keys() {
                    K2_AT(binance.backfill_confirm_after_us), kConfirmMinUs),
       address_key("serve.listen", "HTTP: API, page, metrics", K2_AT(serve.listen)),
       address_key("serve.pg_listen", "PostgreSQL wire protocol; served where it is set", K2_AT(serve.pg_listen)),
+      list_key("serve.cors_origins", "origins whose pages may read the API; \"*\": any", K2_AT(serve.cors_origins)),
       text_key("query.memory_limit", "DuckDB's memory limit", K2_AT(query.memory_limit)),
       count_key("query.threads", "DuckDB's threads", 1, 256, K2_AT(query.threads)),
       count_key("sql.workers", "locked processes that run SQL from outside, at once", 1, 64, K2_AT(sql.workers)),

@@ -60,6 +60,7 @@ struct BinanceConfig {
 struct ServeConfig {
   std::string listen = "127.0.0.1:8080";
   std::string pg_listen = "127.0.0.1:8812";
+  std::vector<std::string> cors_origins;  // whose pages may read the API; none: nobody's but our own
 };
 
 struct QueryConfig {

@@ -120,6 +120,7 @@ Status Node::Impl::start_serving() {
   sql = std::make_unique<SqlWorkers>(*engine, sql_options);
   K2_TRY(api, ApiServer::start(*engine, *stream,
                                {.listen = config.serve.listen,
+                                .cors_origins = config.serve.cors_origins,
                                 .version = version_number(),
                                 .sql = sql.get(),
                                 .health_json = [this] { return health_json(); },
