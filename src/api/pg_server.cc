@@ -55,7 +55,14 @@ struct PgServer::Impl final : PgSessions {
 };
 
 PgServer::PgServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-PgServer::~PgServer() = default;
+
+PgServer::~PgServer() {
+  {  // what runs is ended, so that its thread sees that its connection is
+    const std::scoped_lock lock(impl_->mutex);
+    for (auto& [process, entry] : impl_->running) entry.cancel();
+  }
+  impl_->server.reset();
+}
 
 Result<std::unique_ptr<PgServer>> PgServer::start(Engine& engine, OutsideSql& sql, PgOptions options) {
   if (!is_loopback(options.listen))
