@@ -36,8 +36,7 @@ struct FeedMetrics {
   Gauge& last_frame =
       metrics().gauge("k2_feed_last_frame_timestamp_seconds", "When the last message came, Unix time.", {{"exchange", "binance"}});
   Counter& failovers = metrics().counter("k2_feed_failovers_total", "Moves of a line to its next endpoint.");
-  Gauge& on_fallback =
-      metrics().gauge("k2_feed_shards_on_fallback", "Groups of streams whose line is at another endpoint than the first.");
+  Gauge& on_fallback = metrics().gauge("k2_feed_shards_on_fallback", "Groups of streams whose line is at another endpoint than the first.");
   Counter& stale = metrics().counter("k2_feed_stale_total", "Lines on which nothing came, or a stream fell silent far beyond its custom.");
 
   Counter& errors(std::string_view reason) {
