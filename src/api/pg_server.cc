@@ -9,12 +9,14 @@
 
 #include "api/pg_session.h"
 #include "net/stream_server.h"
+#include "net/url.h"
 
 namespace k2 {
 namespace {
 
-bool is_loopback(const std::string& listen) {
-  return listen.starts_with("127.") || listen.starts_with("localhost:") || listen.starts_with("[::1]:");
+bool is_local(const std::string& listen) {
+  const auto address = parse_host_port(listen);
+  return address && is_loopback(address->first);
 }
 
 }  // namespace
@@ -65,7 +67,7 @@ PgServer::~PgServer() {
 }
 
 Result<std::unique_ptr<PgServer>> PgServer::start(Engine& engine, OutsideSql& sql, PgOptions options) {
-  if (!is_loopback(options.listen))
+  if (!is_local(options.listen))
     return make_error(ErrorKind::kInvalidInput,
                       "serve.pg_listen = \"" + options.listen + "\": the PostgreSQL port asks for no password yet, so loopback only");
   StreamServerOptions server{.listen = options.listen, .connections_max = options.connections_max, .thread_name = "k2-pg"};

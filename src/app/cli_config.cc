@@ -23,6 +23,7 @@ void add_config_commands(CommandLine& commands) {
   commands.add(*group, "check", "Check the configuration without doing anything", {"k2 config check", "k2 config check --config k2.toml"},
                [](CommandContext& context) -> Result<int> {
                  if (const Status files = check_files(context.config); !files) return usage_error(files.error().message);
+                 if (const Status exposure = check_exposure(context.config); !exposure) return usage_error(exposure.error().message);
                  if (const auto lake = lake_options(context.config); !lake) return usage_error(lake.error().message);
                  say(context, "the configuration is fine");
                  return kExitOk;

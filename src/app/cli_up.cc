@@ -27,6 +27,8 @@ void print_report(const CommandContext& context, const NodeReport& report) {
 Result<int> run_node(const CommandContext& context, NodeOptions options) {
   if (options.feed)
     if (const Status files = check_files(context.config); !files) return usage_error(files.error().message);
+  if (options.serve)
+    if (const Status exposure = check_exposure(context.config); !exposure) return usage_error(exposure.error().message);
   if (const auto lake = lake_options(context.config); !lake) return usage_error(lake.error().message);
   std::signal(SIGPIPE, SIG_IGN);  // a closed pipe on our standard error must not end the recording
   StopSignal stop;
@@ -57,6 +59,7 @@ void add_up_commands(CommandLine& commands) {
                    [](CommandContext& context) { return run_node(context, {.feed = true, .archive = true, .serve = true}); });
   add_feed_flags(commands, *up);
   commands.add_config_flag(*up, "--listen", "serve.listen", "HTTP: API, page, metrics (127.0.0.1:8080)");
+  commands.add_config_flag(*up, "--allow-anonymous", "serve.allow_anonymous", "true: --listen may be reached from other machines");
   commands.add_config_flag(*up, "--commit-interval", "lake.commit_interval", "at most this long from log to table (5s)");
 
   CLI::App* group = commands.add_group(commands.root(), "feed", "Record an exchange into the log",
@@ -73,6 +76,7 @@ void add_up_commands(CommandLine& commands) {
       {"k2 serve", "k2 serve --listen 127.0.0.1:9000", "curl 'http://127.0.0.1:8080/v1/trades?symbol=BTCUSDT&window_minutes=15'"},
       [](CommandContext& context) { return run_node(context, {.serve = true}); });
   commands.add_config_flag(*serve, "--listen", "serve.listen", "HTTP: API, page, metrics (127.0.0.1:8080)");
+  commands.add_config_flag(*serve, "--allow-anonymous", "serve.allow_anonymous", "true: --listen may be reached from other machines");
 }
 
 }  // namespace k2

@@ -249,6 +249,8 @@ std::vector<ConfigKey> make_keys() {
       duration_key("binance.backfill_confirm_after", "time between two answers of the venue that have to agree on what was not issued",
                    K2_AT(binance.backfill_confirm_after_us), kConfirmMinUs),
       address_key("serve.listen", "HTTP: API, page, metrics", K2_AT(serve.listen)),
+      flag_key("serve.allow_anonymous", "serve.listen may be an address that other machines reach, though nobody is asked who they are",
+               K2_AT(serve.allow_anonymous)),
       address_key("serve.pg_listen", "PostgreSQL wire protocol; served where it is set", K2_AT(serve.pg_listen)),
       list_key("serve.cors_origins", "origins whose pages may read the API; \"*\": any", K2_AT(serve.cors_origins)),
       text_key("query.memory_limit", "DuckDB's memory limit", K2_AT(query.memory_limit)),
@@ -518,6 +520,14 @@ Status check_files(const Config& config) {
   if (in.bad() || !in.is_open()) return refused("cannot be read");
   if (text.find("-----BEGIN ") == std::string::npos) return refused("has no certificate in it (PEM)");
   return {};
+}
+
+Status check_exposure(const Config& config) {
+  K2_TRY(const auto address, parse_host_port(config.serve.listen));
+  if (config.serve.allow_anonymous || is_loopback(address.first)) return {};
+  return make_error(ErrorKind::kInvalidInput, config.origins.find("serve.listen")->second + ": serve.listen: " + config.serve.listen +
+                                                  " is reached from other machines, and nobody is asked who they are: put a proxy that asks before "
+                                                  "127.0.0.1, or say serve.allow_anonymous = true (--allow-anonymous)");
 }
 
 std::string below_data_dir(const Config& config, std::string_view path) {

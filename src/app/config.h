@@ -59,6 +59,7 @@ struct BinanceConfig {
 
 struct ServeConfig {
   std::string listen = "127.0.0.1:8080";
+  bool allow_anonymous = false;  // listen may be reached from other machines, though nobody is asked who they are
   std::string pg_listen = "127.0.0.1:8812";
   std::vector<std::string> cors_origins;  // whose pages may read the API; none: nobody's but our own
 };
@@ -127,6 +128,9 @@ using ConfigFlags = std::vector<std::pair<std::string, std::vector<std::string>>
 
 /// Whether the files that the configuration names are there and can be what they are said to be. InvalidInput otherwise.
 [[nodiscard]] Status check_files(const Config& config);
+
+/// Whether what is served can be reached from this machine alone, or it is said that anybody may ask. InvalidInput otherwise.
+[[nodiscard]] Status check_exposure(const Config& config);
 
 /// `path` as it stands where absolute or a URL, else below data_dir.
 [[nodiscard]] std::string below_data_dir(const Config& config, std::string_view path);

@@ -124,6 +124,17 @@ TEST_F(ConfigTest, TheAuthoritiesFileMustBeThereAndHaveCertificates) {
   EXPECT_TRUE(check_files(*load()));
 }
 
+TEST_F(ConfigTest, OtherMachinesReachItOnlyWhereThatIsSaid) {
+  const auto is_fine = [&](const std::string& listen, const std::string& allowed) {
+    return check_exposure(*load({{"serve.listen", {listen}}, {"serve.allow_anonymous", {allowed}}})).has_value();
+  };
+  for (const char* local : {"127.0.0.1:8080", "127.8.0.1:0", "localhost:80", "[::1]:80"}) EXPECT_TRUE(is_fine(local, "false")) << local;
+  for (const char* open : {"0.0.0.0:8080", "[::]:80", "192.168.1.2:80", "127.example.com:80", "db.internal:80"}) {
+    EXPECT_FALSE(is_fine(open, "false")) << open;
+    EXPECT_TRUE(is_fine(open, "true")) << open;
+  }
+}
+
 TEST_F(ConfigTest, BrokenTomlIsRefusedWithItsPlace) {
   file("k2.toml", "data_dir = \"a\"\ndata_dir = = 3\n");
   EXPECT_THAT(refusal(), HasSubstr("k2.toml:2:"));

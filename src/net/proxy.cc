@@ -28,10 +28,6 @@ std::optional<std::pair<std::string, uint16_t>> split_host(std::string_view text
   return std::pair(ascii_lowercase(alone->first), uint16_t{0});
 }
 
-bool is_loopback(std::string_view host) {
-  return host == "localhost" || host.ends_with(".localhost") || host.starts_with("127.") || host == "::1";
-}
-
 bool matches(std::string_view entry, const Url& target) {
   if (entry == "*") return true;
   if (entry.starts_with("*.")) entry.remove_prefix(1);

@@ -143,4 +143,9 @@ Result<QueryParams> parse_query(std::string_view query) {
   return params;
 }
 
+bool is_loopback(std::string_view host) {
+  if (host == "localhost" || host.ends_with(".localhost") || host == "::1") return true;
+  return host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string_view::npos;
+}
+
 }  // namespace k2

@@ -49,4 +49,7 @@ using QueryParams = std::vector<std::pair<std::string, std::string>>;
 /// Splits "host:port", "[::1]:80". InvalidInput otherwise. Port 0 is allowed: any free port, for listeners.
 [[nodiscard]] Result<std::pair<std::string, uint16_t>> parse_host_port(std::string_view text);
 
+/// Whether nobody but this machine reaches `host`: localhost, a name below it, 127.x.x.x, ::1. Judged by its text; no name is looked up.
+[[nodiscard]] bool is_loopback(std::string_view host);
+
 }  // namespace k2
