@@ -510,13 +510,17 @@ Status Backfill::Impl::hand_over(const GapRequest& request, const BinanceRestTra
     const GapPositions& log_has = filler.observed(request.source);
     return id >= request.wanted.first && id <= request.wanted.last && !(request.is_tail ? log_has.by_feed : log_has.taken).contains(id);
   };
+  // Of each run of ids that an answer has, and of each run of them that is missing, the first and the last say when it was: one answer may fill
+  // several gaps.
+  const auto id_of = [&](size_t i) { return *rows.trades[i].source_sequence; };
+  const auto goes_on = [&](size_t i, size_t next) {
+    return next < rows.trades.size() && std::abs(id_of(next) - id_of(i)) == 1 && is_missing(id_of(next)) == is_missing(id_of(i));
+  };
   for (size_t i = 0; i < rows.trades.size(); ++i) {
     const Trade& trade = rows.trades[i];
-    const int64_t id = *trade.source_sequence;
-    const bool is_edge = i == 0 || i + 1 == rows.trades.size() || *rows.trades[i - 1].source_sequence != id - 1 ||
-                         *rows.trades[i + 1].source_sequence != id + 1;
-    if (is_edge || id + 1 == request.wanted.first || id == request.wanted.first || id == request.wanted.last)
-      source.times.note(id, trade.timestamp);
+    const int64_t id = id_of(i);
+    const bool is_edge = i == 0 || !goes_on(i, i - 1) || !goes_on(i, i + 1);
+    if (is_edge || id == request.wanted.first || id == request.wanted.last) source.times.note(id, trade.timestamp);
     if (is_missing(id)) K2_RETURN_IF_ERROR(ingest.put(trade));
   }
   for (const auto& row : rows.unreadable) {

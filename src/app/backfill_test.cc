@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <map>
 #include <thread>
 
 #include "app/app_testing.h"
@@ -191,6 +192,30 @@ TEST_F(BackfillTest, FramesThatTheExchangeDidNotSendAreFetched) {
   for (const Trade& trade : records<Trade>(kTrades, decode_trade))
     if (std::ranges::count(*trade.vendor_data, std::pair<std::string, std::string>("backfilled", "true")) > 0) ++marked;
   EXPECT_GE(marked, 30);
+}
+
+TEST_F(BackfillTest, SeveralGapsThatOneAnswerFillsEachHaveTheirOwnTimes) {
+  SimOptions options;
+  for (const char* rule : {"hole:at_trade=50,count=10", "hole:at_trade=80,count=10", "hole:at_trade=110,count=10",
+                           "rest_429:path=historicalTrades,count=1,delay=1s"})
+    options.faults.push_back(parse_fault_rule(rule).value());
+  start_exchange(options);
+  start_feed();
+  let_trade(200);
+  sim_->pause();
+  EXPECT_TRUE(soon([&] { return source_->gaps().open == 0 && source_->gaps().backfilled >= 30; }));
+  stop_feed();
+  std::map<int64_t, TimestampUs> happened;
+  const std::vector<SimTrade> ledger = sim_->trades("BTCUSDT").value();
+  for (const SimTrade& trade : ledger) happened[trade.id] = trade.time;
+  int64_t backfilled = 0;
+  for (const Coverage& row : records<Coverage>(kCoverage, decode_coverage)) {
+    if (row.status != CoverageStatus::kBackfilled) continue;
+    backfilled += row.last_sequence - row.first_sequence + 1;
+    EXPECT_EQ(row.timestamp, happened[row.first_sequence]) << row.first_sequence;
+    EXPECT_EQ(row.end_timestamp, happened[row.last_sequence]) << row.last_sequence;
+  }
+  EXPECT_GE(backfilled, 30);
 }
 
 TEST_F(BackfillTest, AHoleAcrossARestartIsFilled) {

@@ -245,7 +245,8 @@ void add_query_commands(CommandLine& commands) {
   CLI::App* sql = add_query(commands, commands.root(), flags, "sql", "One SELECT over the views trades, quotes and coverage",
                             {"k2 sql \"SELECT symbol, count(*), sum(quantity) FROM trades GROUP BY symbol\"",
                              "k2 sql \"SELECT time_bucket(INTERVAL 1 minute, timestamp) AS minute, max(price) FROM trades WHERE symbol = "
-                             "'BHP' GROUP BY 1 ORDER BY 1\" -o csv"},
+                             "'BHP' GROUP BY 1 ORDER BY 1\" -o csv",
+                             "k2 sql \"SELECT symbol, sum(price::DECIMAL(38,8) * quantity) / sum(quantity) AS vwap FROM trades GROUP BY symbol\""},
                             run_sql);
   sql->add_option("statement", flags->sql, "the SELECT")->required()->type_name("SQL");
   add_token(*sql, *flags);

@@ -210,7 +210,7 @@ TEST_F(CoveragePathTest, WhatWasLoadedFromFilesHasNoCoverage) {
   const Ran ran = k2({"gaps", "-o", "ndjson"});
   EXPECT_EQ(ran.exit_code, kExitOk);
   EXPECT_EQ(ran.output, "");
-  EXPECT_THAT(ran.talk, HasSubstr("nothing was stated"));
+  EXPECT_THAT(ran.talk, HasSubstr("nothing is stated yet"));
 }
 
 }  // namespace
