@@ -276,7 +276,7 @@ def test_the_readme_s_python_works(tmp_path, sample_data):
     lake.load_asx(tmp_path / "k2-data", [source_data.ASX_TRADES[0]])
     lake.archive(tmp_path / "k2-data")
     text = (source_data.REPOSITORY / "README.md").read_text()
-    blocks = [block for block in re.findall(r"```python\n(.*?)```", text, re.S) if "pyspark" not in block]  # that one: test_spark.py
+    blocks = [block for block in re.findall(r"```python\n(.*?)```", text, re.S) if "pyspark" not in block and "psycopg" not in block]  # those: test_spark.py, test_pgwire.py
     assert blocks
     code = "\n".join(blocks)
     prelude = ("import sys; sys.path.insert(0, %r)\nimport duckdb, tables\n_c = tables.duckdb_connection()\nduckdb.sql = _c.sql\n"

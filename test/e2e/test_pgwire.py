@@ -4,6 +4,7 @@ import csv
 import datetime
 import decimal
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -26,6 +27,10 @@ def address(tmp_path_factory):
         pytest.skip("no sample data")
     directory = tmp_path_factory.mktemp("pgwire")
     data_dir = directory / "k2-data"
+    lines = source_data.BINANCE_DUMP.read_text().splitlines(keepends=True)
+    (directory / "half.csv").write_text("".join(lines[:len(lines) // 2]))
+    program.run("load", "binance", directory / "half.csv", "--symbol", "BTCUSDT", "--data-dir", data_dir)
+    program.run("archive", "--until-caught-up", "--data-dir", data_dir)
     program.run("load", "binance", source_data.BINANCE_DUMP, "--symbol", "BTCUSDT", "--data-dir", data_dir)
     http, port = program.free_port(), program.free_port()
     settings = {"K2_SERVE_LISTEN": f"127.0.0.1:{http}", "K2_SERVE_PG_LISTEN": f"127.0.0.1:{port}", "K2_SQL_TIMEOUT": "20s"}
@@ -145,3 +150,12 @@ def test_sqlalchemy(address, dump):
     with engine.connect() as connection:
         row = connection.execute(sqlalchemy.text("SELECT count(*), sum(quantity) FROM trades WHERE symbol = :symbol"), {"symbol": "BTCUSDT"}).one()
     assert tuple(row) == (len(dump), sum(row[2] for row in dump))
+
+
+def test_the_readme_s_python_reads_every_trade(address, dump):
+    text = (source_data.REPOSITORY / "README.md").read_text()
+    (block,) = [block for block in re.findall(r"```python\n(.*?)```", text, re.S) if "psycopg" in block]
+    assert "port=8812" in block
+    names: dict = {}
+    exec(block.replace("port=8812", f"port={address[1]}"), names)
+    assert sorted(names["rows"]) == sorted((time, price, quantity) for _, price, quantity, time in dump)
