@@ -63,7 +63,7 @@ class Ingest {
     size_t records_max = 16'384;
     size_t bytes_max = 8 << 20;
     size_t records_hurry = 4'096;  // the append thread no longer lingers from here on
-    int64_t linger_us = 5'000;  // the oldest pending record waits at most this long for company
+    int64_t linger_us = 3'000;  // the oldest pending record waits at most this long for company
     int64_t retry_for_us = 60'000'000;  // how long an unavailable log is tried; then put() and flush() fail
     int64_t retry_closing_us = 10'000'000;  // the same, counted from stop_waiting() or the destructor, where that ends sooner
     int64_t backoff_first_us = 10'000;  // doubles up to backoff_max_us
