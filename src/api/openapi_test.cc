@@ -25,7 +25,8 @@ TEST(OpenApiTest, EveryRouteIsInTheDocument) {
 
 TEST(OpenApiTest, OperationsHaveNamesOfTheirOwn) {
   std::set<std::string> names;
-  for (const auto& [path, methods] : document()["paths"].items())
+  const Json paths = document()["paths"];
+  for (const auto& [path, methods] : paths.items())
     for (const auto& [method, operation] : methods.items()) EXPECT_TRUE(names.insert(operation["operationId"]).second) << path;
 }
 
