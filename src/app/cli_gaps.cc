@@ -159,7 +159,8 @@ Result<int> run_gaps(const CommandContext& context, const GapsFlags& flags) {
   }
   if (is_empty)
     for (const std::string& words : absent_in_words(sources, flags.symbols, flags.exchange)) say(context, words);
-  if (is_empty) say(context, "nothing is stated yet: a live feed states what it took within 5 minutes, and files that were loaded have no coverage");
+  if (is_empty)
+    say(context, "nothing is stated yet: a live feed states what it took within 5 minutes, and files that were loaded have no coverage");
   return is_partial ? kExitPartial : kExitOk;
 }
 

@@ -242,12 +242,13 @@ void add_query_commands(CommandLine& commands) {
                                 {"k2 query dead-letters --limit 20", "k2 query dead-letters -o ndjson"}, query_dead_letters);
   add_limit(*letters, *flags);
 
-  CLI::App* sql = add_query(commands, commands.root(), flags, "sql", "One SELECT over the views trades, quotes and coverage",
-                            {"k2 sql \"SELECT symbol, count(*), sum(quantity) FROM trades GROUP BY symbol\"",
-                             "k2 sql \"SELECT time_bucket(INTERVAL 1 minute, timestamp) AS minute, max(price) FROM trades WHERE symbol = "
-                             "'BHP' GROUP BY 1 ORDER BY 1\" -o csv",
-                             "k2 sql \"SELECT symbol, sum(price::DECIMAL(38,8) * quantity) / sum(quantity) AS vwap FROM trades GROUP BY symbol\""},
-                            run_sql);
+  CLI::App* sql =
+      add_query(commands, commands.root(), flags, "sql", "One SELECT over the views trades, quotes and coverage",
+                {"k2 sql \"SELECT symbol, count(*), sum(quantity) FROM trades GROUP BY symbol\"",
+                 "k2 sql \"SELECT time_bucket(INTERVAL 1 minute, timestamp) AS minute, max(price) FROM trades WHERE symbol = "
+                 "'BHP' GROUP BY 1 ORDER BY 1\" -o csv",
+                 "k2 sql \"SELECT symbol, sum(price::DECIMAL(38,8) * quantity) / sum(quantity) AS vwap FROM trades GROUP BY symbol\""},
+                run_sql);
   sql->add_option("statement", flags->sql, "the SELECT")->required()->type_name("SQL");
   add_token(*sql, *flags);
 

@@ -525,9 +525,10 @@ Status check_files(const Config& config) {
 Status check_exposure(const Config& config) {
   K2_TRY(const auto address, parse_host_port(config.serve.listen));
   if (config.serve.allow_anonymous || is_loopback(address.first)) return {};
-  return make_error(ErrorKind::kInvalidInput, config.origins.find("serve.listen")->second + ": serve.listen: " + config.serve.listen +
-                                                  " is reached from other machines, and nobody is asked who they are: put a proxy that asks before "
-                                                  "127.0.0.1, or say serve.allow_anonymous = true (--allow-anonymous)");
+  return make_error(ErrorKind::kInvalidInput,
+                    config.origins.find("serve.listen")->second + ": serve.listen: " + config.serve.listen +
+                        " is reached from other machines, and nobody is asked who they are: put a proxy that asks before "
+                        "127.0.0.1, or say serve.allow_anonymous = true (--allow-anonymous)");
 }
 
 std::string below_data_dir(const Config& config, std::string_view path) {
