@@ -109,6 +109,8 @@ void QuoteOutages::expect(const std::shared_ptr<Line>& line, std::string_view ex
   Source& own = source(exchange, symbol);
   Carrier& here = carrier(own, line, line->live_us_ ? std::min(*line->live_us_, at.us) : at.us);
   here.from_us = std::min(here.from_us, at.us);
+  // Nothing between the two quotes of a doubt was stored, so what comes of them now is no duplicate.
+  for (Doubt& doubt : own.doubts) doubt.came_late = doubt.came_late || (doubt.before.id < id && id < doubt.after.id);
   if (!own.doubts.empty()) judge_doubts(own, false);
   if (!own.newest) return;
   // The quote that was the newest before: there was none in between, whoever was connected.
@@ -166,7 +168,8 @@ void QuoteOutages::judge_doubts(Source& source, bool is_over) {
         [[fallthrough]];
       case Verdict::kOutage: state_outage(source, doubt.before, doubt.after); break;
       case Verdict::kCarried:
-        state(source, CoverageStatus::kObserved, {doubt.before.id + 1, doubt.before.at}, {doubt.after.id - 1, doubt.after.at}, "");
+        if (doubt.came_late) state_outage(source, doubt.before, doubt.after, kCameLate);
+        else state(source, CoverageStatus::kObserved, {doubt.before.id + 1, doubt.before.at}, {doubt.after.id - 1, doubt.after.at}, "");
         break;
     }
   }
@@ -179,9 +182,9 @@ void QuoteOutages::state_observed(Source& source, int64_t last_id) {
   source.first.reset();
 }
 
-void QuoteOutages::state_outage(Source& source, const NewestQuote& before, const NewestQuote& after) {
+void QuoteOutages::state_outage(Source& source, const NewestQuote& before, const NewestQuote& after, std::string_view reason) {
   if (before.id + 1 == after.id) return;
-  state(source, CoverageStatus::kLost, {before.id + 1, before.at}, {after.id - 1, after.at}, kNotConnected);
+  state(source, CoverageStatus::kLost, {before.id + 1, before.at}, {after.id - 1, after.at}, reason);
   if (source.is_from_before) return;
   ++counts_.outages;
   counts_.last_us = after.at.us;

@@ -33,6 +33,8 @@
 namespace k2 {
 
 inline constexpr std::string_view kNotConnected = "not connected";
+/// An older line brought them when a newer quote was stored already; a source takes rising ids only.
+inline constexpr std::string_view kCameLate = "came after a newer one";
 
 /// The newest quote of a symbol that an earlier life took.
 struct NewestQuote {
@@ -100,6 +102,7 @@ class QuoteOutages {
     NewestQuote before;
     NewestQuote after;
     int64_t carried_from_us = 0;  // the line that brought `after`
+    bool came_late = false;  // one of them came when `after` was stored already, and so was not stored
   };
   struct Source {
     std::string exchange;
@@ -119,7 +122,7 @@ class QuoteOutages {
   [[nodiscard]] static Verdict judge(const Source& source, int64_t newest_us, int64_t& from_us);
   void judge_doubts(Source& source, bool is_over);
   void state_observed(Source& source, int64_t last_id);
-  void state_outage(Source& source, const NewestQuote& before, const NewestQuote& after);
+  void state_outage(Source& source, const NewestQuote& before, const NewestQuote& after, std::string_view reason = kNotConnected);
   void state(const Source& source, CoverageStatus status, const NewestQuote& first, const NewestQuote& last, std::string_view reason);
 
   const Policy policy_;

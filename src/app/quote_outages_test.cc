@@ -39,7 +39,7 @@ class Feed {
     std::vector<std::string> texts;
     for (const Coverage& row : outages.take_statements()) {
       EXPECT_EQ(row.channel, Channel::kQuotes);
-      EXPECT_EQ(row.reason, row.status == CoverageStatus::kLost ? kNotConnected : "");
+      EXPECT_EQ(row.reason, row.status == CoverageStatus::kLost ? lost_because : "");
       texts.push_back(std::string(coverage_status_name(row.status)) + " " + std::to_string(row.first_sequence) + ".." +
                       std::to_string(row.last_sequence) + " " + std::to_string(row.timestamp.us / kUsPerSecond) + "-" +
                       std::to_string(row.end_timestamp.us / kUsPerSecond) + "s");
@@ -53,6 +53,7 @@ class Feed {
   }
 
   QuoteOutages outages;
+  std::string_view lost_because = kNotConnected;
   std::map<uint64_t, std::shared_ptr<QuoteOutages::Line>> lines;
 };
 
@@ -194,6 +195,21 @@ TEST(QuoteOutages, WhetherTheOtherLineCarriedItIsWaitedFor) {
   feed.down(2);
   EXPECT_THAT(feed.stated(), ElementsAre("lost 101..129 5-20s"));
   EXPECT_THAT(feed.stated_at_the_end(), ElementsAre("observed 130..131 20-21s"));
+}
+
+TEST(QuoteOutages, WhatTheOldLineBringsBehindTheNewOnesFirstIsLost) {
+  Feed feed;
+  feed.lost_because = kCameLate;
+  feed.up(1, 0);
+  feed.quote(1, 94, 100);
+  feed.up(2, 105);
+  feed.quote(2, 101, 120);
+  feed.quote(1, 95, 121);
+  feed.quote(1, 100, 121);
+  feed.down(1);
+  feed.quote(2, 102, 122);
+  EXPECT_THAT(feed.stated_at_the_end(), ElementsAre("observed 94..94 100-100s", "lost 95..100 100-120s", "observed 101..102 120-122s"));
+  EXPECT_EQ(feed.outages.counts().outages, 1);
 }
 
 TEST(QuoteOutages, AtTheEndWhatNoLineHasShownIsLost) {
