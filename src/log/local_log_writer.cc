@@ -249,7 +249,7 @@ void Writer::commit(const std::vector<AppendRequest*>& group, const std::functio
   }
   on_stored(std::move(state.stored));
   on_done();
-  checkpoint_if_due(options_.checkpoint_bytes);
+  checkpoint_if_due();
 }
 
 Status Writer::write_group(const std::vector<AppendRequest*>& group, Group& state) {
@@ -450,7 +450,7 @@ Result<Writer::Trimmed> Writer::trim(const TopicPartition& partition, Offset bel
     return std::unexpected(
         done.error().with_context("trim " + partition.topic + "/" + std::to_string(partition.partition) + " of log " + path_));
   stats_.trimmed_records += deleted_records;
-  checkpoint_if_due(options_.checkpoint_bytes);
+  checkpoint_if_due();
   return trimmed;
 }
 
@@ -498,7 +498,7 @@ Status Writer::checkpoint() {
 void Writer::tidy() {
   if (!usable_ || (wal_frames_ - frames_at_checkpoint_) * kFrameBytes < options_.tidy_bytes) return;
   const auto held = lock_.acquire(/*wait_us=*/0);
-  if (held) checkpoint_if_due(options_.tidy_bytes);
+  if (held && !checkpoint_locked(/*wait_for_readers=*/false)) ++stats_.checkpoints_blocked;
 }
 
 Status Writer::checkpoint_locked(bool wait_for_readers) {
@@ -524,11 +524,11 @@ Status Writer::checkpoint_locked(bool wait_for_readers) {
   return {};
 }
 
-void Writer::checkpoint_if_due(int64_t due_bytes) {
+void Writer::checkpoint_if_due() {
   stats_.wal_bytes = wal_frames_ * kFrameBytes;
   // After a checkpoint the WAL starts anew, unless a reader still looks into it; then it grows, and only its growth counts.
   if (wal_frames_ < frames_at_checkpoint_) frames_at_checkpoint_ = 0;
-  if ((wal_frames_ - frames_at_checkpoint_) * kFrameBytes < due_bytes) return;
+  if ((wal_frames_ - frames_at_checkpoint_) * kFrameBytes < options_.checkpoint_bytes) return;
   const bool patience_is_over = wal_frames_ * kFrameBytes >= kCheckpointPatience * options_.checkpoint_bytes;
   // The commits are durable in the WAL whether or not it can be moved now; a failure shows in the WAL's size and is tried again.
   if (!checkpoint_locked(patience_is_over)) ++stats_.checkpoints_blocked;

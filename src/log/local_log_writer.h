@@ -88,7 +88,7 @@ class Writer {
   void roll_back();
   Status refuse_if_wal_is_full();
   Status checkpoint_locked(bool wait_for_readers);
-  void checkpoint_if_due(int64_t due_bytes);
+  void checkpoint_if_due();
 
   Status write_group(const std::vector<AppendRequest*>& group, Group& state);
   Result<bool> positions_match(AppendRequest& request, Group& state);

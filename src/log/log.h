@@ -108,7 +108,7 @@ class Log {
   /// Waits until the log may have grown past `seen` (any partition) or `timeout_us` passed, whichever is first. May wake for nothing.
   virtual void wait_for_append(const Offsets& seen, int64_t timeout_us) const = 0;
 
-  /// Does work that an append left for later, if there is enough of it; at most some milliseconds. For the one who appends, at a moment when
+  /// Does work that an append left for later, if there is enough of it; some milliseconds and a sync. For the one who appends, at a moment when
   /// nothing waits: an append that finds too much left undone does it itself. What fails here shows when it is done there.
   virtual void tidy() {}
 
