@@ -10,6 +10,7 @@
 
 #include "base/time.h"
 #include "market/event.h"
+#include "query/decimal_text.h"
 
 namespace k2 {
 namespace {
@@ -45,7 +46,7 @@ void append_decimal128(const arrow::Decimal128Array& array, int64_t row, std::st
   const int scale = static_cast<const arrow::Decimal128Type&>(*array.type()).scale();
   const auto low = static_cast<int64_t>(value.low_bits());
   if (scale >= 0 && scale <= 18 && value.high_bits() == low >> 63) append_decimal64(low, scale, out);
-  else out += value.ToString(scale);
+  else out += decimal_text(value, scale);
 }
 
 // Days to a date once per day instead of once per row: rows come sorted by time, mostly.

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 
+#include "query/decimal_text.h"
 #include "query/outside_sql.h"
 #include "query/pg_bytes.h"
 
@@ -180,7 +181,8 @@ std::string_view bytes_at(const arrow::Array& array, int64_t row) { return stati
 
 std::string numeric_text(const arrow::Array& array, int64_t row) {
   if (array.type_id() == arrow::Type::UINT64) return std::to_string(static_cast<const arrow::UInt64Array&>(array).Value(row));
-  return static_cast<const arrow::Decimal128Array&>(array).FormatValue(row);
+  const auto& decimals = static_cast<const arrow::Decimal128Array&>(array);
+  return decimal_text(arrow::Decimal128(decimals.GetValue(row)), static_cast<const arrow::Decimal128Type&>(*array.type()).scale());
 }
 
 void append_text(const arrow::Array& array, int64_t row, std::string& out);
