@@ -95,7 +95,7 @@ Status PgSession::converse(const PgKey& key) {
     if (head[0] == 'X') return {};
     {
       const std::scoped_lock lock(mutex_);
-      stop_ = std::stop_source();
+      if (stop_.stop_requested()) stop_ = std::stop_source();  // a cancel ends what runs, whichever message began it
     }
     K2_RETURN_IF_ERROR(one_message(head[0], body));
   }

@@ -18,6 +18,8 @@ struct ApiServer::Impl final : HttpHandler {
       : options(std::move(options_in)), api{.engine = engine, .stream = stream, .options = options} {}
 
   HttpReply handle(HttpRequest request) override;
+  /// /livez says that the process answers, also while every worker thread is busy with questions.
+  HttpPolicy policy(std::string_view, std::string_view path) override { return {.inline_handler = path == "/livez"}; }
   HttpResponse refusal(const HttpRequest& request, int status, std::string_view reason) override {
     return problem(request, status, reason);
   }

@@ -200,9 +200,15 @@ struct SqlWorkers::Impl {
     const std::scoped_lock lock(mutex);
     kill_locked(*one, reason);
   }
-  static void kill_locked(Active& one, KillReason reason) {
+  /// Questions that have a place. One that was killed has none any more, however long its asker holds on to it (an open portal).
+  size_t taken_places() const {
+    return static_cast<size_t>(std::ranges::count_if(active, [](const Active& one) { return one.killed.load() == KillReason::kNone; }));
+  }
+  void kill_locked(Active& one, KillReason reason) {
     KillReason none = KillReason::kNone;
-    if (one.killed.compare_exchange_strong(none, reason) && one.process) one.process->kill();
+    if (!one.killed.compare_exchange_strong(none, reason)) return;
+    if (one.process) one.process->kill();
+    changed.notify_all();  // Its place is free, though whoever asked may not have let go of it.
   }
   void watch_deadlines(const std::stop_token& stop);
   Status give_rows(SqlChannel& channel, const Json& views, const Cut& cut);
@@ -226,14 +232,14 @@ SqlResult<std::unique_ptr<SqlWorkers::Impl::Lease>> SqlWorkers::Impl::acquire(co
   std::list<Active>::iterator one;
   {
     std::unique_lock lock(mutex);
-    if (active.size() >= static_cast<size_t>(options.workers) && waiting >= options.queue_max) {
+    if (taken_places() >= static_cast<size_t>(options.workers) && waiting >= options.queue_max) {
       count("refused");
       return SqlFailure::make(ErrorKind::kUnavailable, "53300",
                               "SQL: all workers are busy and " + std::to_string(waiting) + " questions wait: try again");
     }
     ++waiting;
     const bool has_room = changed.wait_for(lock, limits.stop, std::chrono::microseconds(timeout_us),
-                                           [this] { return active.size() < static_cast<size_t>(options.workers); });
+                                           [this] { return taken_places() < static_cast<size_t>(options.workers); });
     --waiting;
     if (!has_room) {
       if (limits.stop.stop_requested()) return SqlFailure::make(ErrorKind::kCancelled, "57014", "SQL: cancelled");

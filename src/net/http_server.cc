@@ -570,7 +570,12 @@ Task<> Connection::fetch_reply(HttpRequest& request, bool is_inline, const std::
       pending->reply = std::move(*reply);
       self->wake_.notify();
     });
-    if (start) start(std::make_shared<StreamHandle>(stream));
+    if (!start) return;
+    try {
+      start(std::make_shared<StreamHandle>(stream));
+    } catch (const std::exception& failure) {  // The handle is gone with it, unfinished: the connection is torn.
+      log_error("http_stream_threw", {{"what", failure.what()}});
+    }
   };
   if (!workers_.submit(std::move(job))) {
     counts_.overloaded.fetch_add(1);

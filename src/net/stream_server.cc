@@ -18,6 +18,8 @@
 #include <thread>
 #include <utility>
 
+#include "base/logging.h"
+
 namespace k2 {
 namespace {
 
@@ -167,7 +169,11 @@ struct StreamServer::Impl {
     one.connection = std::move(connection);
     one.thread = std::jthread([this, &one] {
       pthread_setname_np(pthread_self(), options.thread_name.c_str());
-      serve(*one.connection);
+      try {
+        serve(*one.connection);
+      } catch (const std::exception& failure) {  // One connection is lost; what else the process does goes on.
+        log_error("stream_connection_threw", {{"thread", options.thread_name}, {"what", failure.what()}});
+      }
       one.connection->close();
       one.is_done = true;
     });
